@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * System calls of the library. Runs on any thread, also inside extent hooks and in a forked child.
+ * Goes through syscall(2) rather than the named wrappers, which other preloaded libraries interpose and which
+ * may then allocate. Must not allocate, lock or leave errno changed.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef TM_FAULTS
+long (*os_fault)(long number);
+#endif
+
+static long os_call(long number, long a, long b, long c, long d, long e, long f) {
+#ifdef TM_FAULTS
+	if (os_fault != NULL) {
+		long fault = os_fault(number);
+		if (fault != 0)
+			return fault;
+	}
+#endif
+	int saved = errno;
+	long r = syscall(number, a, b, c, d, e, f);
+	if (r == -1) {
+		r = -errno;
+		errno = saved;
+	}
+	return r;
+}
+
+static int os_mmap(size_t bytes, int prot, int flags, void *at, void **out) {
+	long r = os_call(SYS_mmap, (long)at, (long)bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	if (r < 0 && r > -(long)OS_PAGE)
+		return (int)r;
+	*out = (void *)r;
+	return 0;
+}
+
+static int os_mmap_aligned(size_t bytes, size_t align, int prot, int flags, void **out) {
+	void *p;
+	int r;
+
+	if (bytes + align < bytes)
+		return -ENOMEM;
+	if (align <= OS_PAGE)
+		return os_mmap(bytes, prot, flags, NULL, out);
+	if ((r = os_mmap(bytes + align, prot, flags, NULL, &p)) != 0)
+		return r;
+	uintptr_t start = ((uintptr_t)p + align - 1) & ~(align - 1);
+	size_t lead = start - (uintptr_t)p;
+	if (lead != 0)
+		os_unmap(p, lead);
+	os_unmap((void *)(start + bytes), align - lead);
+	*out = (void *)start;
+	return 0;
+}
+
+int os_reserve(size_t bytes, size_t align, void **out) {
+	return os_mmap_aligned(bytes, align, PROT_NONE, MAP_NORESERVE, out);
+}
+
+int os_map(size_t bytes, size_t align, void **out) {
+	return os_mmap_aligned(bytes, align, PROT_READ | PROT_WRITE, 0, out);
+}
+
+int os_unmap(void *p, size_t bytes) {
+	return bytes == 0 ? 0 : (int)os_call(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0);
+}
+
+int os_allow(void *p, size_t bytes) {
+	return (int)os_call(SYS_mprotect, (long)p, (long)bytes, PROT_READ | PROT_WRITE, 0, 0, 0);
+}
+
+int os_forbid(void *p, size_t bytes) {
+	void *same;
+	return os_mmap(bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED, p, &same);
+}
+
+int os_advise(void *p, size_t bytes, int advice) {
+	return (int)os_call(SYS_madvise, (long)p, (long)bytes, advice, 0, 0, 0);
+}
+
+int os_open(const char *path) {
+	return (int)os_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+}
+
+long os_read(int fd, void *buf, size_t bytes) {
+	long r;
+	do
+		r = os_call(SYS_read, fd, (long)buf, (long)bytes, 0, 0, 0);
+	while (r == -EINTR);
+	return r;
+}
+
+void os_close(int fd) {
+	os_call(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+long os_read_file(const char *path, char *buf, size_t cap) {
+	int fd = os_open(path);
+	if (fd < 0)
+		return fd;
+	size_t have = 0;
+	while (have + 1 < cap) {
+		long r = os_read(fd, buf + have, cap - 1 - have);
+		if (r < 0) {
+			os_close(fd);
+			return r;
+		}
+		if (r == 0)
+			break;
+		have += (size_t)r;
+	}
+	os_close(fd);
+	buf[have] = '\0';
+	return (long)have;
+}
+
+void os_write(int fd, const void *buf, size_t bytes) {
+	const char *p = buf;
+	while (bytes > 0) {
+		long r = os_call(SYS_write, fd, (long)p, (long)bytes, 0, 0, 0);
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			return;
+		p += r;
+		bytes -= (size_t)r;
+	}
+}
+
+long os_ioctl(int fd, unsigned long request, void *arg) {
+	return os_call(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0);
+}
+
+int os_pid(void) {
+	return (int)os_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+static uint64_t os_limit(int resource) {
+	struct rlimit limit;
+	if (os_call(SYS_prlimit64, 0, resource, 0, (long)&limit, 0, 0) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}
+
+uint64_t os_address_limit(void) {
+	return os_limit(RLIMIT_AS);
+}
+
+uint64_t os_data_limit(void) {
+	return os_limit(RLIMIT_DATA);
+}
+
+uint64_t os_address_used(void) {
+	char buf[64];
+	if (os_read_file("/proc/self/statm", buf, sizeof(buf)) <= 0)
+		return 0;
+	return strtoull(buf, NULL, 10) * OS_PAGE;
+}
+
+uint64_t os_memory_bytes(void) {
+	struct sysinfo info;
+	if (os_call(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+		return 0;
+	return (uint64_t)info.totalram * info.mem_unit;
+}
+
+uint64_t os_now_ms(void) {
+	struct timespec now;
+	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+		return 0;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void os_yield(void) {
+	os_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+void os_nap(void) {
+	struct timespec time = {.tv_nsec = 50000};
+	os_call(SYS_nanosleep, (long)&time, 0, 0, 0, 0, 0);
+}
+
+unsigned os_cpus(void) {
+	unsigned long mask[1024 / sizeof(long)] = {0}; /* 8192 CPUs */
+	long bytes = os_call(SYS_sched_getaffinity, 0, sizeof(mask), (long)mask, 0, 0, 0);
+	unsigned cpus = 0;
+	for (long i = 0; i < bytes / (long)sizeof(long); i++)
+		cpus += (unsigned)__builtin_popcountl(mask[i]);
+	return cpus > 0 ? cpus : 1;
+}
+
+bool os_thp_disabled(void) {
+	return os_call(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0, 0) > 0;
+}
+
+void os_abort(void) {
+	abort();
+}

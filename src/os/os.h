@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel, and nothing but the kernel: every system call of the library is made here.
+ *
+ * Callers may be inside malloc, inside a jemalloc extent hook or between fork and exec, so no function here
+ * allocates, locks, prints through stdio or changes errno. Results are 0 (or a count) or -errno.
+ * In a build with TM_FAULTS, os_fault decides which calls fail; that is the only thing tests may replace.
+ */
+#ifndef TM_OS_H
+#define TM_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OS_PAGE ((size_t)4096)
+
+#ifdef TM_FAULTS
+/* Asked before every system call: 0 lets it through, -errno is returned in its place. */
+extern long (*os_fault)(long number);
+#endif
+
+/* Reserves `bytes` of address space without access, aligned to `align` (a power of two, at least a page). */
+int os_reserve(size_t bytes, size_t align, void **out);
+/* Maps `bytes` of zeroed private memory, aligned to `align`. */
+int os_map(size_t bytes, size_t align, void **out);
+int os_unmap(void *p, size_t bytes);
+/* Makes reserved pages readable and writable. -ENOMEM when the kernel's commit or mapping limit is reached. */
+int os_allow(void *p, size_t bytes);
+/* Turns pages back into a bare reservation: content gone, no longer charged to the commit limit. */
+int os_forbid(void *p, size_t bytes);
+/* madvise(2). */
+int os_advise(void *p, size_t bytes, int advice);
+
+/* Reads at most cap-1 bytes of a small file and ends them with a zero byte; the count, or -errno. */
+long os_read_file(const char *path, char *buf, size_t cap);
+/* Opens for reading, close-on-exec; a descriptor or -errno. */
+int os_open(const char *path);
+long os_read(int fd, void *buf, size_t bytes);
+void os_close(int fd);
+/* Writes all of it, retrying short writes; errors are ignored, there is nobody to tell. */
+void os_write(int fd, const void *buf, size_t bytes);
+
+/* ioctl(2); a count or -errno. */
+long os_ioctl(int fd, unsigned long request, void *arg);
+/* getpid(2), not cached anywhere: right in every kind of child. */
+int os_pid(void);
+
+/* RLIMIT_AS and RLIMIT_DATA in bytes; UINT64_MAX if there is none. */
+uint64_t os_address_limit(void);
+uint64_t os_data_limit(void);
+/* Address space in use, in bytes (VmSize); 0 if unknown. */
+uint64_t os_address_used(void);
+/* Physical memory in bytes; 0 if unknown. */
+uint64_t os_memory_bytes(void);
+/* Monotonic milliseconds. */
+uint64_t os_now_ms(void);
+/* Gives the processor to another thread that is ready to run, of the same priority under real-time scheduling. */
+void os_yield(void);
+/* Sleeps for 50 microseconds: lets any thread run. */
+void os_nap(void);
+/* CPUs this process may run on; at least 1. */
+unsigned os_cpus(void);
+/* prctl(PR_GET_THP_DISABLE): huge pages are switched off for this process. */
+bool os_thp_disabled(void);
+_Noreturn void os_abort(void);
+
+#endif
