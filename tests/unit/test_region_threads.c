@@ -150,8 +150,8 @@ static void *work(void *arg) {
 
 /* All that a test is about has to have happened. A slow machine gets the time it needs for that. */
 static bool happened(bool breaks, bool mends) {
-	return tm_process.born[TM_HOT] + tm_process.born[TM_COLD] > 20 && seen[TM_REGION_BIRTH] > 0 &&
-	    seen[TM_REGION_RETURN] > 0 && (!breaks || seen[TM_REGION_BREAK] > 10) &&
+	return count_get(&tm_process.born[TM_HOT]) + count_get(&tm_process.born[TM_COLD]) > 20 &&
+	    seen[TM_REGION_BIRTH] > 0 && seen[TM_REGION_RETURN] > 0 && (!breaks || seen[TM_REGION_BREAK] > 10) &&
 	    (!mends || seen[TM_REGION_MEND] > 0);
 }
 
