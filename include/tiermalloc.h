@@ -95,6 +95,11 @@ struct tm_stats {
 	uint64_t overflow;       /* bytes taken outside the address reservation: jemalloc's, untiered */
 	uint64_t foreign;        /* pointers passed to free and the like that are not of this heap (a count) */
 	uint64_t vma_limited; /* changes of a region's page size not made, to stay below vm.max_map_count (a count) */
+	uint64_t huge_split;  /* huge pages the kernel had split, by writes beside a forked child (a count) */
+	uint64_t huge_shared; /* times one was not put together because a child still shares it (a count) */
+	uint64_t keeper_us;   /* processor time of the keeper thread, in microseconds */
+	uint64_t keeper_wakes; /* times the keeper has woken up (a count) */
+	uint64_t keeper;       /* its thread id, 0 while there is none */
 };
 
 /*
@@ -130,6 +135,7 @@ struct tm_process {
 	uint64_t class_committed[TM_TIERS]; /* by class */
 	uint64_t huge_denied, huge_retried, huge_gained, huge_broken;
 	uint64_t returned, overflow, foreign, vma_limited;
+	uint64_t huge_split, huge_shared, keeper_us, keeper_wakes, keeper;
 };
 
 /* The state word of a region, as tm_process shows it. */

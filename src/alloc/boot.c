@@ -21,6 +21,7 @@
 #include "alloc/report.h"
 #include "os/os.h"
 #include "tiers/birth.h"
+#include "tiers/keeper.h"
 #include "tiers/region.h"
 
 /*
@@ -99,6 +100,8 @@ static void boot_zones(void) {
 	    .reserve = boot_reserve(memory),
 	    .hot_limit = option(hot_bytes) == OPTION_AUTO ? birth_hot_bytes() : option(hot_bytes),
 	    .cold_waste = (unsigned)option(cold_waste),
+	    .start_bytes = option(keeper) ? option(start_bytes) : UINT64_MAX,
+	    .keeper_cpu = (unsigned)option(keeper_cpu),
 	    .huge = option(thp) != OPTION_THP_NEVER,
 	    .strict = os_data_limit() != UINT64_MAX ||
 		(os_read_file("/proc/sys/vm/overcommit_memory", buf, sizeof(buf)) > 0 && buf[0] == '2'),
@@ -164,10 +167,15 @@ void boot_exp_grow(struct tmje_exp_grow *grow) {
 		grow->next = first + head_steps(HEAD_FIRST);
 }
 
+static void boot_after_fork_child(void) {
+	region_after_fork();
+	keeper_after_fork_child();
+}
+
 __attribute__((constructor(101))) static void boot_constructor(void) {
 	/* A first allocation, so that start-up is over before the program makes threads; and the fork handler. */
 	tmje_free(tmje_malloc(1));
-	pthread_atfork(NULL, NULL, region_after_fork);
+	pthread_atfork(NULL, keeper_after_fork_parent, boot_after_fork_child);
 }
 
 __attribute__((destructor(101))) static void boot_destructor(void) {

@@ -51,6 +51,11 @@ static void stats_fill(struct tm_stats *s) {
 	s->overflow = count_get(&tm_process.overflow);
 	s->foreign = count_get(&tm_process.foreign);
 	s->vma_limited = count_get(&tm_process.vma_limited);
+	s->huge_split = count_get(&tm_process.huge_split);
+	s->huge_shared = count_get(&tm_process.huge_shared);
+	s->keeper_us = count_get(&tm_process.keeper_us);
+	s->keeper_wakes = count_get(&tm_process.keeper_wakes);
+	s->keeper = count_get(&tm_process.keeper);
 }
 
 EXPORT int tm_stats(struct tm_stats *out, size_t size) {
@@ -126,6 +131,19 @@ void stats_report(void) {
 	text_add(&out, " outside the zones, ");
 	text_add_number(&out, s.foreign);
 	text_add(&out, " foreign pointers");
+	line_print(line, &out);
+	if (s.keeper == 0)
+		return;
+	out = text_in(line, sizeof(line));
+	text_add(&out, "  keeper: ");
+	text_add_number(&out, s.keeper_us / 1000);
+	text_add(&out, " ms of processor time in ");
+	text_add_number(&out, s.keeper_wakes);
+	text_add(&out, " rounds; ");
+	text_add_number(&out, s.huge_split);
+	text_add(&out, " huge pages found split, ");
+	text_add_number(&out, s.huge_shared);
+	text_add(&out, " times left for a forked child's sake");
 	line_print(line, &out);
 }
 

@@ -93,6 +93,30 @@ void check_scan(struct doctor *d) {
 	}
 }
 
+void check_keeper(struct doctor *d) {
+	char page[2 * OS_PAGE];
+	page[OS_PAGE] = 1;
+	/* Nothing is open up there; the table of this one thread is its own already. */
+	int e = os_close_range(~0u - 1, ~0u, 2 /* CLOSE_RANGE_UNSHARE */);
+	int shared = pages_shared((uintptr_t)page & ~(OS_PAGE - 1), OS_PAGE);
+
+	if (e == 0 && shared >= 0) {
+		doctor_add(
+		    d, MARK_OK, "keeper", "a thread can have a descriptor table of its own, and look at pages");
+		doctor_follows(d, "a thread of the library's puts huge pages together in heaps from start_bytes on");
+		return;
+	}
+	if (e != 0)
+		doctor_add(d, MARK_MISSING, "keeper", "close_range(CLOSE_RANGE_UNSHARE): %s", strerror(-e));
+	else
+		doctor_add(d, MARK_MISSING, "keeper", "/proc/self/pagemap: %s", strerror(-shared));
+	doctor_follows(d,
+	    e != 0 ? "there is no keeper thread: huge pages are put together only in the program's own calls"
+		   : "a region shared with a forked child cannot be told: memory may be copied beside one");
+	if (e == -ENOSYS)
+		doctor_command(d, "%s" NEWER_KERNEL, doctor_sudo());
+}
+
 void check_yama(struct doctor *d) {
 	uint64_t scope;
 

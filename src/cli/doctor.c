@@ -26,6 +26,7 @@ static const struct check checks[] = {
     {"Set-up", "library", check_library, false},
     {"Kernel", "version", check_version, false},
     {"Kernel", "pagemap_scan", check_scan, false},
+    {"Kernel", "keeper", check_keeper, false},
     {"Kernel", "yama", check_yama, false},
     {"Huge pages", "thp_enabled", check_thp, false},
     {"Huge pages", "thp_defrag", check_defrag, false},

@@ -71,6 +71,7 @@ const char *doctor_sudo(void);
 /* checks_kernel.c */
 void check_version(struct doctor *d);
 void check_scan(struct doctor *d);
+void check_keeper(struct doctor *d);
 void check_yama(struct doctor *d);
 void check_userfaultfd(struct doctor *d);
 void check_move(struct doctor *d);

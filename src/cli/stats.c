@@ -210,6 +210,11 @@ static void print_text(const struct stats *s) {
 	printf("huge pages         %" PRIu64 " not given at first, asked again %" PRIu64 " times and got %" PRIu64
 	       ", %" PRIu64 " broken up\n",
 	    at->huge_denied, at->huge_retried, at->huge_gained, at->huge_broken);
+	if (at->keeper != 0)
+		printf("keeper             thread %" PRIu64 ", %.3f s of processor time in %" PRIu64
+		       " rounds; %" PRIu64 " huge pages found split, %" PRIu64
+		       " times left for a forked child's sake\n",
+		    at->keeper, (double)at->keeper_us / 1e6, at->keeper_wakes, at->huge_split, at->huge_shared);
 	if (s->changing > 0)
 		printf("changing           %" PRIu64 " regions, at this moment\n", s->changing);
 	if (at->overflow > 0)
@@ -278,6 +283,12 @@ static void print_json(const struct stats *s, bool one_line) {
 	json_number(o, "overflow", at->overflow);
 	json_number(o, "foreign", at->foreign);
 	json_number(o, "vma_limited", at->vma_limited);
+	json_number(o, "huge_split", at->huge_split);
+	json_number(o, "huge_shared", at->huge_shared);
+	o = json_object(root, "keeper");
+	json_number(o, "thread", at->keeper);
+	json_number(o, "cpu_us", at->keeper_us);
+	json_number(o, "rounds", at->keeper_wakes);
 	cJSON_AddStringToObject(root, "pages_from", s->by_mapping ? "smaps" : "pagemap");
 	char *text = one_line ? cJSON_PrintUnformatted(root) : cJSON_Print(root);
 	puts(text != NULL ? text : "{}");

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -104,6 +105,14 @@ long os_read(int fd, void *buf, size_t bytes) {
 	return r;
 }
 
+long os_read_at(int fd, void *buf, size_t bytes, uint64_t offset) {
+	long r;
+	do
+		r = os_call(SYS_pread64, fd, (long)buf, (long)bytes, (long)offset, 0, 0);
+	while (r == -EINTR);
+	return r;
+}
+
 void os_close(int fd) {
 	os_call(SYS_close, fd, 0, 0, 0, 0, 0);
 }
@@ -192,6 +201,48 @@ void os_yield(void) {
 void os_nap(void) {
 	struct timespec time = {.tv_nsec = 50000};
 	os_call(SYS_nanosleep, (long)&time, 0, 0, 0, 0, 0);
+}
+
+uint64_t os_thread_us(void) {
+	struct timespec now;
+	if (os_call(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&now, 0, 0, 0, 0) != 0)
+		return 0;
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {
+	struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+	os_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, ms != 0 ? (long)&time : 0, 0, 0);
+}
+
+void os_futex_wake(_Atomic uint32_t *word) {
+	os_call(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
+
+void os_name_thread(const char *name) {
+	os_call(SYS_prctl, PR_SET_NAME, (long)name, 0, 0, 0, 0);
+}
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+int os_close_range(unsigned first, unsigned last, unsigned flags) {
+	return (int)os_call(SYS_close_range, first, last, flags, 0, 0, 0);
+}
+
+void os_exit_thread(void) {
+	for (;;)
+		os_call(SYS_exit, 0, 0, 0, 0, 0, 0);
+}
+
+int os_block_signals(uint64_t *before) {
+	const uint64_t all = ~UINT64_C(0);
+	return (int)os_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)before, sizeof(all), 0, 0);
+}
+
+void os_restore_signals(const uint64_t *before) {
+	os_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)before, 0, sizeof(*before), 0, 0);
 }
 
 unsigned os_cpus(void) {

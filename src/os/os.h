@@ -9,6 +9,7 @@
 #ifndef TM_OS_H
 #define TM_OS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +38,7 @@ long os_read_file(const char *path, char *buf, size_t cap);
 /* Opens for reading, close-on-exec; a descriptor or -errno. */
 int os_open(const char *path);
 long os_read(int fd, void *buf, size_t bytes);
+long os_read_at(int fd, void *buf, size_t bytes, uint64_t offset);
 void os_close(int fd);
 /* Writes all of it, retrying short writes; errors are ignored, there is nobody to tell. */
 void os_write(int fd, const void *buf, size_t bytes);
@@ -59,6 +61,21 @@ uint64_t os_now_ms(void);
 void os_yield(void);
 /* Sleeps for 50 microseconds: lets any thread run. */
 void os_nap(void);
+/* Processor time of the calling thread, in microseconds. */
+uint64_t os_thread_us(void);
+/*
+ * Sleeps while *word is `value`, for at most `ms` milliseconds (0: without end), until os_futex_wake. Ends early for
+ * no reason at times.
+ */
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ms);
+/* Wakes one thread that waits for a change of *word. */
+void os_futex_wake(_Atomic uint32_t *word);
+/* For thread.c: prctl(PR_SET_NAME), close_range(2), exit(2) of the thread alone, and all signals of the thread. */
+void os_name_thread(const char *name);
+int os_close_range(unsigned first, unsigned last, unsigned flags);
+_Noreturn void os_exit_thread(void);
+int os_block_signals(uint64_t *before);
+void os_restore_signals(const uint64_t *before);
 /* CPUs this process may run on; at least 1. */
 unsigned os_cpus(void);
 /* prctl(PR_GET_THP_DISABLE): huge pages are switched off for this process. */

@@ -86,6 +86,40 @@ int pages_scan(int pid, uintptr_t start, uintptr_t end, struct pages_count *coun
 	return r;
 }
 
+/* /proc/PID/pagemap: present or swapped, and mapped by nobody else (Linux 4.2). */
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_OURS    (UINT64_C(1) << 56)
+
+int pages_shared(uintptr_t start, size_t bytes) {
+	uint64_t entry[64];
+	size_t pages = bytes / OS_PAGE, present = 0, others = 0;
+	struct pages_count count = {0};
+	int fd = os_open("/proc/self/pagemap"), r = 0;
+	if (fd < 0)
+		return fd;
+	for (size_t done = 0; done < pages;) {
+		size_t n = pages - done < 64 ? pages - done : 64;
+		long got = os_read_at(fd, entry, n * sizeof(entry[0]), (start / OS_PAGE + done) * sizeof(entry[0]));
+		if (got < (long)sizeof(entry[0])) {
+			r = got < 0 ? (int)got : -EIO;
+			break;
+		}
+		n = (size_t)got / sizeof(entry[0]);
+		for (size_t i = 0; i < n; i++) {
+			present += (entry[i] & PAGEMAP_PRESENT) != 0;
+			others += (entry[i] & (PAGEMAP_PRESENT | PAGEMAP_OURS)) == PAGEMAP_PRESENT;
+		}
+		done += n;
+	}
+	os_close(fd);
+	if (r != 0 || others == 0)
+		return r;
+	/* The page of zeros that reading untouched memory maps is everybody's. The scan leaves it out. */
+	if (pages_scan(0, start, start + bytes, &count) != 0)
+		return 1;
+	return others > present - count.resident / OS_PAGE;
+}
+
 /* Calls `line` for each line of the file; what does not fit the buffer is cut off. */
 static int pages_lines(const char *path, void (*line)(void *arg, char *text), void *arg) {
 	char buf[4096];

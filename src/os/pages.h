@@ -27,6 +27,12 @@ int pages_scan(int pid, uintptr_t start, uintptr_t end, struct pages_count *coun
 int pages_smaps(int pid, uintptr_t start, uintptr_t end,
     void (*each)(void *arg, uintptr_t from, uintptr_t to, const struct pages_count *count), void *arg);
 
+/*
+ * Whether some page of [start, start + bytes) of this process, 2 MiB at most, is mapped by another process as well:
+ * by a child that was forked and still lives, most often. 1 or 0; -errno when it cannot be told.
+ */
+int pages_shared(uintptr_t start, size_t bytes);
+
 /* Number of mappings of this process; -errno. */
 long pages_mappings(void);
 

@@ -97,13 +97,22 @@ static bool huge_forbidden(void) {
 	    strstr(buf, "[never]") != NULL;
 }
 
+/* A program's own thread may mend one region at a time only. */
+static bool huge_due(void) {
+	uint64_t now = os_now_ms(), due = atomic_load_explicit(&next_retry, memory_order_relaxed);
+	return now >= due && atomic_compare_exchange_strong(&next_retry, &due, now + RETRY_MS);
+}
+
 /* Asks the kernel to put the region together into a huge page; 0 or -errno. */
 static int huge_collapse(struct region *r, size_t index, uint64_t word) {
-	uint64_t now = os_now_ms(), due = atomic_load_explicit(&next_retry, memory_order_relaxed);
-	if (!region_config.huge || now < due || !atomic_compare_exchange_strong(&next_retry, &due, now + RETRY_MS))
-		return -EAGAIN;
-	if (huge_forbidden())
+	if (!region_config.huge || huge_forbidden())
 		return -EPERM;
+	/* Pages shared with a forked child would be copied: memory that was saved is spent. */
+	int shared = pages_shared((uintptr_t)region_base(index), TM_REGION_BYTES);
+	if (shared == 1) {
+		count_add(&tm_process.huge_shared, 1);
+		return -EBUSY;
+	}
 	if (!(word & REGION_ADVISED) && !region_may_split())
 		return -ENOMEM;
 	if (!region_claim(r, &word, TM_REGION_MEND))
@@ -127,37 +136,77 @@ static int huge_collapse(struct region *r, size_t index, uint64_t word) {
 	return e;
 }
 
-/* Looks at one region; true if it was found to be, or made, huge. */
-static bool huge_check(struct region *r, size_t index) {
-	uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
-	struct pages_count count = {0};
-	unsigned live = TM_REGION_LIVE(word);
-
-	if (word_state(word) == TM_REGION_SPARSE) {
-		/* Back to a huge page once it is dense: half the waste that broke it up leaves room for change. */
-		if ((REGION_PAGES - live) * 200 > region_config.cold_waste * REGION_PAGES)
-			return false;
-		return huge_collapse(r, index, word) == 0;
-	}
-	if (word_state(word) != TM_REGION_COLD || (word & REGION_HUGE) ||
-	    atomic_load_explicit(&scan_missing, memory_order_relaxed))
-		return false;
+/*
+ * Looks at one COLD region. 0: it is huge. -EAGAIN: it is not, look again later. -ENODATA: it has no pages, or so few
+ * that it would only get bigger. -ENOENT: small pages that are worth a huge one.
+ */
+static int huge_look(struct region *r, size_t index, uint64_t word) {
 	uintptr_t base = (uintptr_t)region_base(index);
+	struct pages_count count = {0};
+
+	if (atomic_load_explicit(&scan_missing, memory_order_relaxed))
+		return -ENODATA;
 	int e = pages_scan(0, base, base + TM_REGION_BYTES, &count);
 	if (e == -ENOTTY)
 		atomic_store_explicit(&scan_missing, true, memory_order_relaxed);
 	if (e != 0 || count.resident == 0)
-		return false;
+		return -ENODATA;
 	/* If the word has changed since, what was seen may be of another life of the region: next time, then. */
-	if (count.huge == TM_REGION_BYTES)
-		return atomic_compare_exchange_strong(&r->word, &word, (word | REGION_HUGE) & ~REGION_DENIED);
+	if (count.huge == TM_REGION_BYTES) {
+		if (word & REGION_HUGE)
+			return 0;
+		return atomic_compare_exchange_strong(&r->word, &word, (word | REGION_HUGE) & ~REGION_DENIED)
+		    ? 0
+		    : -EAGAIN;
+	}
+	if (word & REGION_HUGE) {
+		/* Split by the kernel: a write while a forked child shares the page, or the program's own advice. */
+		if (atomic_compare_exchange_strong(&r->word, &word, (word & ~REGION_HUGE) | REGION_DENIED))
+			count_add(&tm_process.huge_split, 1);
+		return -EAGAIN;
+	}
 	if (!(word & REGION_DENIED)) {
 		if (atomic_compare_exchange_strong(&r->word, &word, word | REGION_DENIED))
 			count_add(&tm_process.huge_denied, 1);
-		return false;
+		return -EAGAIN;
 	}
-	/* A region that is mostly untouched would only get bigger. */
-	return count.resident >= TM_REGION_BYTES / 2 && huge_collapse(r, index, word) == 0;
+	return count.resident >= TM_REGION_BYTES / 2 ? -ENOENT : -ENODATA;
+}
+
+/* Back to a huge page once it is dense: half the waste that broke it up leaves room for change. */
+static bool huge_dense(uint64_t word) {
+	return (REGION_PAGES - TM_REGION_LIVE(word)) * 200 <= region_config.cold_waste * REGION_PAGES;
+}
+
+int huge_mend(size_t index, bool doubt) {
+	struct region *r = &region_table[index];
+	uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
+	int e;
+
+	if (word_state(word) == TM_REGION_SPARSE) {
+		if (!huge_dense(word))
+			return -ENODATA;
+	} else {
+		if (word_state(word) != TM_REGION_COLD || ((word & REGION_HUGE) && !doubt))
+			return -ENODATA;
+		e = huge_look(r, index, word);
+		if (e == 0) /* whole, but the first write beside a child will split it */
+			return pages_shared((uintptr_t)region_base(index), OS_PAGE) == 1 ? -EBUSY : -ENODATA;
+		if (e != -ENOENT)
+			return e;
+	}
+	return huge_collapse(r, index, word);
+}
+
+/* Looks at one region in a program's own thread; true if it was found to be, or made, huge. */
+static bool huge_check(struct region *r, size_t index) {
+	uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
+	if (word_state(word) == TM_REGION_SPARSE)
+		return huge_dense(word) && huge_due() && huge_collapse(r, index, word) == 0;
+	if (word_state(word) != TM_REGION_COLD || (word & REGION_HUGE))
+		return false;
+	int e = huge_look(r, index, word);
+	return e == 0 || (e == -ENOENT && huge_due() && huge_collapse(r, index, word) == 0);
 }
 
 unsigned region_verify(unsigned budget) {

@@ -19,4 +19,12 @@ uint64_t huge_advise(size_t index, uint64_t word);
 /* Breaks up a COLD region's huge page if more than cold_waste of it is unused, and returns the unused pages. */
 void huge_break(struct region *r, size_t index);
 
+/*
+ * For the keeper: makes the region huge if it should be and is not. 0: done. -ENODATA: nothing to do. -EAGAIN: it has
+ * changed, or was looked at for the first time; look again. -EBUSY: a forked child shares its pages, so not now.
+ * -ENOMEM and others: the kernel has no huge page to give, or does not allow it.
+ * `doubt`: a region known to be huge is looked at again, too.
+ */
+int huge_mend(size_t index, bool doubt);
+
 #endif

@@ -69,9 +69,11 @@ struct zone {
 struct region_config {
 	size_t reserve;   /* bytes of address space wanted for the hot zone; less is taken if it is not to be had */
 	size_t hot_limit; /* bytes of regions the hot tier may hold */
-	unsigned cold_waste; /* percent of a huge page's pages that may be unused before it is broken up, 0-100 */
-	bool huge;           /* ask for huge pages at all */
-	bool strict;         /* vm.overcommit_memory is 2, or RLIMIT_DATA set: uncharge what is returned */
+	unsigned cold_waste;  /* percent of a huge page's pages that may be unused before it is broken up, 0-100 */
+	uint64_t start_bytes; /* committed memory from which on there is a keeper; UINT64_MAX for never */
+	unsigned keeper_cpu;  /* percent of one CPU it may use, 1-100 */
+	bool huge;            /* ask for huge pages at all */
+	bool strict;          /* vm.overcommit_memory is 2, or RLIMIT_DATA set: uncharge what is returned */
 };
 
 /* Written once by region_init; read without synchronisation by everyone after. */

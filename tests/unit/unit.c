@@ -23,8 +23,13 @@ int rand_r(unsigned *seed) {
 }
 #endif
 
-const struct region_config usual_config = {
-    .reserve = GiB, .hot_limit = GiB, .cold_waste = 25, .huge = true, .strict = false};
+const struct region_config usual_config = {.reserve = GiB,
+    .hot_limit = GiB,
+    .cold_waste = 25,
+    .start_bytes = UINT64_MAX,
+    .keeper_cpu = 10,
+    .huge = true,
+    .strict = false};
 
 void heap_up(const struct region_config *config) {
 	CHECK(region_init(config) == 0, "no heap");
