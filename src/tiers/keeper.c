@@ -81,7 +81,6 @@ struct keeper_view {
 	uint64_t splits;  /* huge pages found split up to now */
 	unsigned doubt;   /* this pass looks at one in so many of them */
 	bool sharing;     /* a child may share pages */
-	bool waiting;     /* the last pass left something for later */
 };
 
 static void view_update(struct keeper_view *view, uint64_t now) {
@@ -93,11 +92,9 @@ static void view_update(struct keeper_view *view, uint64_t now) {
 		view->sharing = true;
 }
 
-/* Milliseconds to sleep after a pass over the whole heap; 0 for without end. */
+/* Milliseconds to sleep after a pass over the whole heap, or one that was refused; 0 for without end. */
 static uint64_t view_pause(struct keeper_view *view, const struct keeper_round *pass, uint64_t now) {
 	bool quiet = now - view->changed >= QUIET_MS;
-	if (pass->mended + pass->open > 0)
-		return PAUSE_MS;
 	/* Not every way to fork tells us; the sample does, as soon as something has come of it. */
 	uint64_t splits = count_get(&tm_process.huge_split);
 	if (pass->shared > 0 || splits != view->splits)
@@ -105,10 +102,12 @@ static uint64_t view_pause(struct keeper_view *view, const struct keeper_round *
 	else if (view->doubt == 1 && quiet)
 		view->sharing = false;
 	view->splits = splits;
-	view->waiting = view->sharing || pass->shared + pass->refused > 0;
+	if (pass->mended + pass->open > 0)
+		return PAUSE_MS;
 	if (!quiet)
 		return pass->refused > 0 ? DOUBT_MS : PAUSE_MS;
-	if (!view->waiting || now - view->changed >= FORGET_MS)
+	bool waiting = view->sharing || pass->shared + pass->refused > 0;
+	if (!waiting || now - view->changed >= FORGET_MS)
 		return 0;
 	if ((view->pause *= 2) > WAIT_MOST)
 		view->pause = WAIT_MOST;
@@ -147,7 +146,7 @@ static void keeper_main(int error) {
 		__atomic_store_n(&tm_process.keeper_us, end, __ATOMIC_RELAXED);
 		/* Its share of the CPU: what it used now is followed by the idle time that goes with it. */
 		uint64_t rest = (end - used) * (100 - region_config.keeper_cpu) / region_config.keeper_cpu / 1000 + 1;
-		if (whole) {
+		if (whole || pass.refused > 0) {
 			uint64_t pause = view_pause(&view, &pass, now);
 			pass = (struct keeper_round){0};
 			view.doubt = view.sharing && now - view.doubted >= DOUBT_MS ? 1 : DOUBT_SAMPLE;
@@ -165,7 +164,8 @@ static void keeper_start(void) {
 	uint64_t now = os_now_ms();
 	uint32_t none = KEEPER_NONE;
 
-	if (now < atomic_load(&k->start_after) || !atomic_compare_exchange_strong(&k->state, &none, KEEPER_AWAKE))
+	if (!region_config.huge || now < atomic_load(&k->start_after) ||
+	    !atomic_compare_exchange_strong(&k->state, &none, KEEPER_AWAKE))
 		return;
 	/*
 	 * A forked child has no keeper, whichever way it was made, and one made by vfork runs on this very memory
