@@ -64,6 +64,28 @@ enum tm_tier tm_tier_of(const void *p);
 /* The library's version as "MAJOR.MINOR.PATCH"; a static string. */
 const char *tm_version(void);
 
+/* What the sensor has found out about a region. */
+struct tm_heat {
+	float rate;      /* expected accesses to the region, 1/s, as far as caches do not hide them */
+	float sigma;     /* standard deviation of that, relative to rate; above 1 is next to nothing known */
+	float threshold; /* the rate from which on a region counts as hot, 1/s */
+};
+
+/*
+ * Fills *out for the region of p. Returns 0; -ENODATA if nothing is known: p is not in the heap, the region is on
+ * small pages, or the sensor is off, absent (`tiermalloc doctor` tells why) or has not got there yet; -EINVAL if out
+ * is NULL.
+ */
+int tm_heat(const void *p, struct tm_heat *out);
+
+/*
+ * From tm_quiesce to tm_resume all memory is in its place, the userfaultfd is closed and nothing moves: for
+ * checkpoints (CRIU), core dumps and debuggers. tm_quiesce returns once it is so, after a few milliseconds at most.
+ * Calls nest. A child forked in between has nothing to resume, and may call tm_resume all the same.
+ */
+void tm_quiesce(void);
+void tm_resume(void);
+
 /* One tier's share of the heap, in bytes unless said otherwise. */
 struct tm_tier_stats {
 	uint64_t regions;   /* regions now in this tier (a count) */
@@ -100,6 +122,22 @@ struct tm_stats {
 	uint64_t keeper_us;   /* processor time of the keeper thread, in microseconds */
 	uint64_t keeper_wakes; /* times the keeper has woken up (a count) */
 	uint64_t keeper;       /* its thread id, 0 while there is none */
+
+	uint64_t pager;       /* thread id of the pager, which senses heat; 0 while there is none */
+	uint64_t pager_us;    /* its processor time, in microseconds */
+	uint64_t pager_wakes; /* times it has slept and woken up (a count) */
+	uint64_t probes;      /* regions watched for their first access (a count) */
+	uint64_t probe_hits;  /* those of them that were accessed while watched (a count) */
+	uint64_t probe_ns;    /* time regions were watched, all together, in nanoseconds */
+	uint64_t probe_busy;  /* regions not watched because a forked child shares them or the kernel has them pinned
+	                         (a count) */
+	uint64_t probe_refused; /* regions not watched for another reason: locked, protected (a count) */
+	uint64_t probe_copied;  /* regions that had to be put back by copying, because of a fork without a handler (a
+	                           count) */
+	uint64_t pager_unwatched; /* regions no longer watched because some of their pages were returned (a count) */
+	uint64_t pager_forks;     /* forks the kernel has told of (a count) */
+	uint64_t hold_us; /* time that forks waited for watched regions to be back, all together, in microseconds */
+	uint64_t hold_most_us; /* the longest of these waits */
 };
 
 /*
@@ -136,6 +174,8 @@ struct tm_process {
 	uint64_t huge_denied, huge_retried, huge_gained, huge_broken;
 	uint64_t returned, overflow, foreign, vma_limited;
 	uint64_t huge_split, huge_shared, keeper_us, keeper_wakes, keeper;
+	uint64_t pager, pager_us, pager_wakes, probes, probe_hits, probe_ns, probe_busy, probe_refused, probe_copied;
+	uint64_t pager_unwatched, pager_forks, hold_us, hold_most_us;
 };
 
 /* The state word of a region, as tm_process shows it. */
@@ -151,6 +191,7 @@ enum tm_region_state {
 	TM_REGION_RETURN = 9,
 	TM_REGION_BREAK = 10,
 	TM_REGION_MEND = 11,
+	TM_REGION_PROBE = 12, /* away, until its first access or the end of a short while */
 };
 
 #ifdef __cplusplus

@@ -9,6 +9,9 @@
 
 #include "alloc/abi.h"
 #include "alloc/cold.h"
+#include "tiers/pager.h"
+#include "tiers/probe.h"
+#include "tiers/region_table.h"
 
 static bool tier_valid(enum tm_tier tier) {
 	if (tier == TM_HOT || tier == TM_COLD)
@@ -75,6 +78,23 @@ EXPORT void tm_free(void *p) {
 
 EXPORT enum tm_tier tm_tier_of(const void *p) {
 	return region_tier_of(p);
+}
+
+EXPORT int tm_heat(const void *p, struct tm_heat *out) {
+	if (out == NULL)
+		return -EINVAL;
+	*out = (struct tm_heat){.threshold = probe_threshold()};
+	if (region_tier_of(p) == TM_NONE || !probe_heat(region_index(p), &out->rate, &out->sigma))
+		return -ENODATA;
+	return 0;
+}
+
+EXPORT void tm_quiesce(void) {
+	pager_quiesce();
+}
+
+EXPORT void tm_resume(void) {
+	pager_resume();
 }
 
 #define TEXT_OF(x)                        #x

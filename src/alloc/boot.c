@@ -22,6 +22,7 @@
 #include "os/os.h"
 #include "tiers/birth.h"
 #include "tiers/keeper.h"
+#include "tiers/pager.h"
 #include "tiers/region.h"
 
 /*
@@ -103,6 +104,8 @@ static void boot_zones(void) {
 	    .start_bytes = option(keeper) ? option(start_bytes) : UINT64_MAX,
 	    .keeper_cpu = (unsigned)option(keeper_cpu),
 	    .huge = option(thp) != OPTION_THP_NEVER,
+	    .sense = option(sensor) != OPTION_SENSOR_NONE,
+	    .sense_cpu = (unsigned)option(sense_cpu),
 	    .strict = os_data_limit() != UINT64_MAX ||
 		(os_read_file("/proc/sys/vm/overcommit_memory", buf, sizeof(buf)) > 0 && buf[0] == '2'),
 	};
@@ -167,15 +170,21 @@ void boot_exp_grow(struct tmje_exp_grow *grow) {
 		grow->next = first + head_steps(HEAD_FIRST);
 }
 
+static void boot_after_fork_parent(void) {
+	pager_release();
+	keeper_after_fork_parent();
+}
+
 static void boot_after_fork_child(void) {
 	region_after_fork();
+	pager_after_fork_child();
 	keeper_after_fork_child();
 }
 
 __attribute__((constructor(101))) static void boot_constructor(void) {
 	/* A first allocation, so that start-up is over before the program makes threads; and the fork handler. */
 	tmje_free(tmje_malloc(1));
-	pthread_atfork(NULL, keeper_after_fork_parent, boot_after_fork_child);
+	pthread_atfork(pager_hold, boot_after_fork_parent, boot_after_fork_child);
 }
 
 __attribute__((destructor(101))) static void boot_destructor(void) {

@@ -14,6 +14,7 @@
 #include "alloc/cold.h"
 #include "alloc/report.h"
 #include "os/os.h"
+#include "tiers/pager.h"
 #include "tiers/region_table.h"
 
 static size_t ctl_size(const char *name) {
@@ -42,7 +43,10 @@ static void stats_fill(struct tm_stats *s) {
 		s->born[t] = count_get(&tm_process.born[t]);
 		s->metadata += (zone_carved(t) >> REGION_SHIFT) * sizeof(struct region);
 	}
+	/* What is away for a moment is in its region all the same. */
+	pager_hold();
 	region_survey(s);
+	pager_release();
 	s->huge_denied = count_get(&tm_process.huge_denied);
 	s->huge_retried = count_get(&tm_process.huge_retried);
 	s->huge_gained = count_get(&tm_process.huge_gained);
@@ -56,6 +60,19 @@ static void stats_fill(struct tm_stats *s) {
 	s->keeper_us = count_get(&tm_process.keeper_us);
 	s->keeper_wakes = count_get(&tm_process.keeper_wakes);
 	s->keeper = count_get(&tm_process.keeper);
+	s->pager = count_get(&tm_process.pager);
+	s->pager_us = count_get(&tm_process.pager_us);
+	s->pager_wakes = count_get(&tm_process.pager_wakes);
+	s->probes = count_get(&tm_process.probes);
+	s->probe_hits = count_get(&tm_process.probe_hits);
+	s->probe_ns = count_get(&tm_process.probe_ns);
+	s->probe_busy = count_get(&tm_process.probe_busy);
+	s->probe_refused = count_get(&tm_process.probe_refused);
+	s->probe_copied = count_get(&tm_process.probe_copied);
+	s->pager_unwatched = count_get(&tm_process.pager_unwatched);
+	s->pager_forks = count_get(&tm_process.pager_forks);
+	s->hold_us = count_get(&tm_process.hold_us);
+	s->hold_most_us = count_get(&tm_process.hold_most_us);
 }
 
 EXPORT int tm_stats(struct tm_stats *out, size_t size) {

@@ -49,6 +49,7 @@ static enum tm_tier tier_of(enum tm_region_state state) {
 	case TM_REGION_SPARSE:
 	case TM_REGION_BREAK:
 	case TM_REGION_MEND:
+	case TM_REGION_PROBE:
 		return TM_COLD;
 	default:
 		return TM_NONE;
@@ -215,6 +216,11 @@ static void print_text(const struct stats *s) {
 		       " rounds; %" PRIu64 " huge pages found split, %" PRIu64
 		       " times left for a forked child's sake\n",
 		    at->keeper, (double)at->keeper_us / 1e6, at->keeper_wakes, at->huge_split, at->huge_shared);
+	if (at->pager != 0)
+		printf("sensor             thread %" PRIu64 ", %.3f s of processor time; %" PRIu64
+		       " regions watched, %" PRIu64 " of them accessed meanwhile, %" PRIu64 " refused\n",
+		    at->pager, (double)at->pager_us / 1e6, at->probes, at->probe_hits,
+		    at->probe_busy + at->probe_refused);
 	if (s->changing > 0)
 		printf("changing           %" PRIu64 " regions, at this moment\n", s->changing);
 	if (at->overflow > 0)
@@ -289,6 +295,20 @@ static void print_json(const struct stats *s, bool one_line) {
 	json_number(o, "thread", at->keeper);
 	json_number(o, "cpu_us", at->keeper_us);
 	json_number(o, "rounds", at->keeper_wakes);
+	o = json_object(root, "sensor");
+	json_number(o, "thread", at->pager);
+	json_number(o, "cpu_us", at->pager_us);
+	json_number(o, "wakes", at->pager_wakes);
+	json_number(o, "probes", at->probes);
+	json_number(o, "hits", at->probe_hits);
+	json_number(o, "watched_ns", at->probe_ns);
+	json_number(o, "busy", at->probe_busy);
+	json_number(o, "refused", at->probe_refused);
+	json_number(o, "copied", at->probe_copied);
+	json_number(o, "unwatched", at->pager_unwatched);
+	json_number(o, "forks", at->pager_forks);
+	json_number(o, "hold_us", at->hold_us);
+	json_number(o, "hold_most_us", at->hold_most_us);
 	cJSON_AddStringToObject(root, "pages_from", s->by_mapping ? "smaps" : "pagemap");
 	char *text = one_line ? cJSON_PrintUnformatted(root) : cJSON_Print(root);
 	puts(text != NULL ? text : "{}");

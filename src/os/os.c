@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -89,6 +90,11 @@ int os_forbid(void *p, size_t bytes) {
 	return os_mmap(bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED, p, &same);
 }
 
+int os_renew(void *p, size_t bytes) {
+	void *same;
+	return os_mmap(bytes, PROT_READ | PROT_WRITE, MAP_FIXED, p, &same);
+}
+
 int os_advise(void *p, size_t bytes, int advice) {
 	return (int)os_call(SYS_madvise, (long)p, (long)bytes, advice, 0, 0, 0);
 }
@@ -135,6 +141,16 @@ long os_read_file(const char *path, char *buf, size_t cap) {
 	os_close(fd);
 	buf[have] = '\0';
 	return (long)have;
+}
+
+uint64_t os_read_number(const char *path) {
+	char buf[32];
+	uint64_t n = 0;
+	if (os_read_file(path, buf, sizeof(buf)) <= 0 || buf[0] < '0' || buf[0] > '9')
+		return UINT64_MAX;
+	for (const char *at = buf; *at >= '0' && *at <= '9'; at++)
+		n = n * 10 + (uint64_t)(*at - '0');
+	return n;
 }
 
 void os_write(int fd, const void *buf, size_t bytes) {
@@ -194,6 +210,13 @@ uint64_t os_now_ms(void) {
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t os_now_ns(void) {
+	struct timespec now;
+	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+		return 0;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void os_yield(void) {
 	os_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
@@ -203,11 +226,19 @@ void os_nap(void) {
 	os_call(SYS_nanosleep, (long)&time, 0, 0, 0, 0, 0);
 }
 
-uint64_t os_thread_us(void) {
+static uint64_t os_cpu_us(clockid_t clock) {
 	struct timespec now;
-	if (os_call(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&now, 0, 0, 0, 0) != 0)
+	if (os_call(SYS_clock_gettime, clock, (long)&now, 0, 0, 0, 0) != 0)
 		return 0;
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t os_thread_us(void) {
+	return os_cpu_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
+uint64_t os_process_us(void) {
+	return os_cpu_us(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {
@@ -217,6 +248,42 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {
 
 void os_futex_wake(_Atomic uint32_t *word) {
 	os_call(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
+
+int os_userfaultfd(int flags) {
+	return (int)os_call(SYS_userfaultfd, flags, 0, 0, 0, 0, 0);
+}
+
+void os_wait(int first, int second, uint64_t ns) {
+	struct pollfd fds[2] = {{.fd = first, .events = POLLIN}, {.fd = second, .events = POLLIN}};
+	struct timespec time = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+	os_call(SYS_ppoll, (long)fds, 2, ns == UINT64_MAX ? 0 : (long)&time, 0, 0, 0);
+}
+
+#define BUSY_SIGNAL 64 /* sent to the thread that asked alone, where it stays blocked: the number does not matter */
+
+int os_busy_open(struct os_busy *busy) {
+	const uint64_t mask = UINT64_C(1) << (BUSY_SIGNAL - 1);
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = BUSY_SIGNAL};
+	event._sigev_un._tid = (pid_t)os_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	int fd = (int)os_call(SYS_signalfd4, -1, (long)&mask, sizeof(mask), O_CLOEXEC | O_NONBLOCK, 0, 0);
+	if (fd < 0)
+		return fd;
+	int e = (int)os_call(SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, (long)&event, (long)&busy->timer, 0, 0, 0);
+	if (e != 0) {
+		os_close(fd);
+		return e;
+	}
+	busy->fd = fd;
+	return 0;
+}
+
+void os_busy_arm(struct os_busy *busy, uint64_t us) {
+	struct itimerspec time = {
+	    .it_value = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000}};
+	char seen[128]; /* struct signalfd_siginfo */
+	os_read(busy->fd, seen, sizeof(seen));
+	os_call(SYS_timer_settime, busy->timer, 0, (long)&time, 0, 0, 0);
 }
 
 void os_name_thread(const char *name) {

@@ -30,11 +30,15 @@ int os_unmap(void *p, size_t bytes);
 int os_allow(void *p, size_t bytes);
 /* Turns pages back into a bare reservation: content gone, no longer charged to the commit limit. */
 int os_forbid(void *p, size_t bytes);
+/* Maps zeroed private memory anew in the place of what is there. */
+int os_renew(void *p, size_t bytes);
 /* madvise(2). */
 int os_advise(void *p, size_t bytes, int advice);
 
 /* Reads at most cap-1 bytes of a small file and ends them with a zero byte; the count, or -errno. */
 long os_read_file(const char *path, char *buf, size_t cap);
+/* The number at the start of a small file; UINT64_MAX if there is none. Needs no locale, which our threads lack. */
+uint64_t os_read_number(const char *path);
 /* Opens for reading, close-on-exec; a descriptor or -errno. */
 int os_open(const char *path);
 long os_read(int fd, void *buf, size_t bytes);
@@ -55,19 +59,37 @@ uint64_t os_data_limit(void);
 uint64_t os_address_used(void);
 /* Physical memory in bytes; 0 if unknown. */
 uint64_t os_memory_bytes(void);
-/* Monotonic milliseconds. */
+/* Monotonic milliseconds, and nanoseconds. */
 uint64_t os_now_ms(void);
+uint64_t os_now_ns(void);
 /* Gives the processor to another thread that is ready to run, of the same priority under real-time scheduling. */
 void os_yield(void);
 /* Sleeps for 50 microseconds: lets any thread run. */
 void os_nap(void);
-/* Processor time of the calling thread, in microseconds. */
+/* Processor time of the calling thread, and of the whole process, in microseconds. */
 uint64_t os_thread_us(void);
+uint64_t os_process_us(void);
 /*
  * Sleeps while *word is `value`, for at most `ms` milliseconds (0: without end), until os_futex_wake. Ends early for
  * no reason at times.
  */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ms);
+/* userfaultfd(2); a descriptor or -errno. */
+int os_userfaultfd(int flags);
+/*
+ * Sleeps until one of two descriptors (-1: none) can be read, for at most `ns` nanoseconds (UINT64_MAX: without end).
+ */
+void os_wait(int first, int second, uint64_t ns);
+/*
+ * A descriptor that can be read once the process has used processor time: armed by os_busy_arm for `us` microseconds
+ * from then on, once. For the calling thread, whose signals must all be blocked. -errno: not to be had.
+ */
+struct os_busy {
+	int fd;
+	int timer;
+};
+int os_busy_open(struct os_busy *busy);
+void os_busy_arm(struct os_busy *busy, uint64_t us);
 /* Wakes one thread that waits for a change of *word. */
 void os_futex_wake(_Atomic uint32_t *word);
 /* For thread.c: prctl(PR_SET_NAME), close_range(2), exit(2) of the thread alone, and all signals of the thread. */

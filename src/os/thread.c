@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdint.h>
 #include <sys/syscall.h>
 
 #include "os/os.h"
@@ -30,7 +29,8 @@ static __attribute__((noreturn, used)) void thread_main(struct thread_memory *me
 static long thread_clone(unsigned long flags, struct thread_memory *memory) {
 #ifdef __x86_64__
 	long r = SYS_clone;
-	register long no_child_id __asm__("r10") = 0;
+	/* cppcheck-suppress constStatement */
+	register _Atomic uint32_t *alive __asm__("r10") = &memory->alive;
 	/* cppcheck-suppress constStatement ; a variable in a named register */
 	register void *pointer __asm__("r8") = memory->pointer;
 	__asm__ volatile("syscall\n\t"
@@ -41,7 +41,7 @@ static long thread_clone(unsigned long flags, struct thread_memory *memory) {
 			 "call *%[main]\n\t"
 			 "1:"
 			 : "+a"(r)
-			 : "D"(flags), "S"(memory->stack + THREAD_STACK - 64), "d"(0L), "r"(no_child_id),
+			 : "D"(flags), "S"(memory->stack + THREAD_STACK - 64), "d"(0L), "r"(alive),
 			 "r"(pointer), [memory] "r"(memory), [main] "r"(thread_main)
 			 : "rcx", "r11", "memory", "cc");
 	return r;
@@ -53,18 +53,21 @@ static long thread_clone(unsigned long flags, struct thread_memory *memory) {
 }
 
 int thread_start(struct thread_memory *memory, const char *name, void (*run)(int error)) {
-	const unsigned long flags =
-	    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS;
+	const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+	    CLONE_SETTLS | CLONE_CHILD_CLEARTID;
 	uint64_t before;
 
 	memory->pointer[0] = memory->pointer[2] = memory->pointer; /* the ABI's %fs:0, and glibc's own copy of it */
 	memory->name = name;
 	memory->run = run;
+	atomic_store(&memory->alive, 1);
 	/* A new thread inherits the mask; none of the program's handlers may ever run on it. */
 	int e = os_block_signals(&before);
 	if (e != 0)
 		return e;
 	long id = thread_clone(flags, memory);
 	os_restore_signals(&before);
+	if (id < 0)
+		atomic_store(&memory->alive, 0);
 	return (int)id;
 }

@@ -6,7 +6,9 @@
 #ifndef TM_THREAD_H
 #define TM_THREAD_H
 
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define THREAD_STACK ((size_t)64 << 10)
 
@@ -20,6 +22,7 @@ struct thread_memory {
 	void *pointer[512];     /* the C library's own record of a thread would begin here */
 	const char *name;
 	void (*run)(int error);
+	_Atomic uint32_t alive; /* not 0 while the thread exists; the kernel clears it when the stack is free again */
 } __attribute__((aligned(64)));
 
 /*

@@ -12,6 +12,11 @@
 bool region_claim(struct region *r, uint64_t *word, enum tm_region_state state);
 /* Ends the transitional state. */
 void region_release(struct region *r, uint64_t word);
+/*
+ * Ends PROBE, which was entered with the word `probed`. False if somebody else has: a child made by vfork, which
+ * shares this memory and takes the region for one that its own parent left behind.
+ */
+bool region_release_probe(struct region *r, uint64_t probed, uint64_t word);
 
 /* Asks for a huge page for a region that is being born; returns its word with the outcome. */
 uint64_t huge_advise(size_t index, uint64_t word);

@@ -12,6 +12,7 @@
 #include "os/os.h"
 #include "os/thread.h"
 #include "tiers/huge.h"
+#include "tiers/pager.h"
 #include "tiers/region_table.h"
 
 #define SLICE_US       5000  /* of processor time, then the others may have the CPU */
@@ -137,6 +138,7 @@ static void keeper_main(int error) {
 		atomic_store(&keeper_shared.state, KEEPER_NONE);
 		return;
 	}
+	pager_start();
 	for (;;) {
 		uint64_t now = os_now_ms(), used = os_thread_us();
 		view_update(&view, now);

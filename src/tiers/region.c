@@ -24,6 +24,10 @@ static _Atomic uint64_t unsettled;
 
 _Atomic int64_t region_slack;
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
 /* System calls on one region never take this long, unless there is nobody to make them. */
 #define PATIENCE_MS 10000
 
@@ -40,6 +44,8 @@ static uint64_t word_repaired(uint64_t word) {
 		return word_with((word & ~(unknown & ~REGION_OPEN)) | REGION_STALE, TM_REGION_SPARSE);
 	case TM_REGION_MEND:
 		return word_with(word & ~(unknown & ~REGION_OPEN), TM_REGION_SPARSE);
+	case TM_REGION_PROBE: /* it is back, but perhaps on small pages */
+		return word_with(word & ~(REGION_HUGE | REGION_DENIED), TM_REGION_COLD);
 	default:
 		return word;
 	}
@@ -53,6 +59,13 @@ uint64_t region_settled(struct region *r) {
 		if (tries < 64) {
 			__builtin_ia32_pause();
 			continue;
+		}
+		if (word_state(word) == TM_REGION_PROBE) {
+			/* The pager brings it back to whoever accesses it. A copy of it that belongs to a child is
+			 * whole by now, and has nobody else to say so. */
+			int e = os_advise(region_base((size_t)(r - region_table)), OS_PAGE, MADV_POPULATE_READ);
+			if (e == 0 && word >> REGION_CLAIMER_SHIFT != (uint64_t)os_pid())
+				atomic_compare_exchange_strong(&r->word, &word, word_repaired(word));
 		}
 		if (tries < 256)
 			os_yield();
@@ -79,6 +92,13 @@ bool region_claim(struct region *r, uint64_t *word, enum tm_region_state state) 
 		return true;
 	atomic_fetch_sub(&unsettled, 1);
 	return false;
+}
+
+bool region_release_probe(struct region *r, uint64_t probed, uint64_t word) {
+	bool ours = atomic_compare_exchange_strong_explicit(
+	    &r->word, &probed, word, memory_order_release, memory_order_relaxed);
+	atomic_fetch_sub(&unsettled, 1);
+	return ours;
 }
 
 void region_release(struct region *r, uint64_t word) {
@@ -159,6 +179,7 @@ static int birth(struct region *r, size_t index, uint64_t word, unsigned pages) 
 	if ((word & REGION_STALE) && os_advise(base, TM_REGION_BYTES, MADV_DONTNEED) == 0)
 		word &= ~REGION_STALE;
 	word &= ~(REGION_HUGE | REGION_DENIED);
+	atomic_store_explicit(&r->seen_ms, 0, memory_order_relaxed);
 	enum tm_region_state state = tier == TM_HOT ? TM_REGION_HOT : TM_REGION_SPARSE;
 	if (tier == TM_COLD && birth_huge(index, pages)) {
 		word = huge_advise(index, word);

@@ -14,10 +14,12 @@
  *           ^                                       |     |  ^     |
  *           |                                       |     |  +-- MEND: a huge page asked for (again)
  *           |                                       |     +----> BREAK: too little in use ----> SPARSE
+ *           |                                       |     +----> PROBE: away until its first access ----> COLD
  *           |      region_decommit (last pages)     |
  *           +---------------- RETURN <--------------+ (from all three)
  *
  * BIRTH, RETURN, BREAK and MEND last for one system call; whoever needs the region meanwhile waits (region_settled).
+ * PROBE lasts until somebody accesses the region, and so does whoever waits for it.
  * Nobody waits while holding such a state for something else, so there is no cycle. A child forked in between
  * finds its own copy in that state with nobody to end it: region_after_fork puts that right.
  *
@@ -41,6 +43,11 @@
 struct region {
 	_Atomic uint64_t word;                    /* see REGION_* below */
 	_Atomic uint64_t live[REGION_PAGES / 64]; /* a bit per committed page */
+	/* The pager's: what it believes of the region's heat, since when (0: never), whether it sees its faults. */
+	_Atomic float hits, seconds;
+	_Atomic uint32_t seen_ms;
+	uint32_t watched;
+	uint32_t whole; /* forks seen when its huge page was last looked at, plus 1 */
 } __attribute__((aligned(64)));
 
 /* word: bits 0-9 committed pages, 10-13 enum tm_region_state, 16-20 flags, 32-63 who changes it, while somebody does.
@@ -73,6 +80,8 @@ struct region_config {
 	uint64_t start_bytes; /* committed memory from which on there is a keeper; UINT64_MAX for never */
 	unsigned keeper_cpu;  /* percent of one CPU it may use, 1-100 */
 	bool huge;            /* ask for huge pages at all */
+	bool sense;           /* look at how often regions are accessed */
+	unsigned sense_cpu;   /* percent of one CPU that may cost, 1-100 */
 	bool strict;          /* vm.overcommit_memory is 2, or RLIMIT_DATA set: uncharge what is returned */
 };
 

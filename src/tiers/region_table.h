@@ -49,6 +49,7 @@ static inline enum tm_tier word_tier(uint64_t word) {
 	case TM_REGION_SPARSE:
 	case TM_REGION_BREAK:
 	case TM_REGION_MEND:
+	case TM_REGION_PROBE:
 		return TM_COLD;
 	default:
 		return TM_NONE;

@@ -6,7 +6,6 @@
  * and destroy hooks, where jemalloc holds the arena's growth mutex: atomics and system calls only.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -178,9 +177,9 @@ bool region_may_split(void) {
 		return true;
 	uint64_t now = os_now_ms();
 	if (now >= atomic_load_explicit(&refuse_until, memory_order_relaxed)) {
-		char buf[32];
-		bool known = os_read_file("/proc/sys/vm/max_map_count", buf, sizeof(buf)) > 0;
-		size_t limit = known ? strtoul(buf, NULL, 10) : 65530;
+		uint64_t limit = os_read_number("/proc/sys/vm/max_map_count");
+		if (limit == UINT64_MAX)
+			limit = 65530;
 		/* A quarter stays for the program. Half of the room that is left may be used before the next count.
 		 */
 		size_t most = limit / 4 * 3;

@@ -56,12 +56,14 @@ right() {
 declare -A good=(
 	[hot_bytes]="auto 0 64m 1g 10% 4096" [cold_waste]="0 25 100 50%" [cold_arenas]="0 1 64"
 	[reserve]="auto 16m 1g 50%" [thp]="auto never" [dlopen_deepbind]="ignore keep" [abort_conf]="true false"
-	[keeper]="true false" [start_bytes]="0 64m 1% 64t" [keeper_cpu]="1 10% 100" [stats_print]="false" [log]="none error info"
+	[keeper]="true false" [start_bytes]="0 64m 1% 64t" [keeper_cpu]="1 10% 100"
+	[sensor]="auto probe none" [sense_cpu]="1 2% 100" [stats_print]="false" [log]="none error info"
 )
 declare -A bad=(
 	[hot_bytes]="x 1x 65t 1gb -1 101% 1.5g 99999999999999999999" [cold_waste]="101 x -1 101% 1g"
 	[cold_arenas]="65 x 1k" [reserve]="1m 33t x 4k" [thp]="always x true Auto" [dlopen_deepbind]="x true"
-	[keeper]="1 never" [start_bytes]="auto 65t x" [keeper_cpu]="0 101% x 1g" [abort_conf]="1 yes TRUE" [stats_print]="1 x" [log]="x debug 1"
+	[keeper]="1 never" [start_bytes]="auto 65t x" [keeper_cpu]="0 101% x 1g"
+	[sensor]="x true pebs" [sense_cpu]="0 101% x" [abort_conf]="1 yes TRUE" [stats_print]="1 x" [log]="x debug 1"
 )
 # The words come from the table, so that a change there needs no change here.
 accepted() {

@@ -44,6 +44,6 @@ $(UT_OUT)/obj/%.o: $(UT_SRC)/%.c
 $(UT_OUT)/test_%: $(UT_OUT)/obj/test_%.o $(UT_OBJ)
 	$(UT_SAY) $@
 	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -pie -pthread -o $@ $^ \
-		$$(sed -n '1,30s,^ \* link: \(.*\)$$,\1,p' $(UT_SRC)/test_$*.c) -lcriterion
+		$$(sed -n '1,30s,^ \* link: \(.*\)$$,\1,p' $(UT_SRC)/test_$*.c) -lcriterion -lm
 
 -include $(shell find $(UT_OUT) -name '*.d' 2>/dev/null)

@@ -67,7 +67,7 @@ static bool is_text(const struct option_info *info) {
 }
 
 Test(options, table_is_sound) {
-	cr_assert_eq((int)OPTION_COUNT, 12, "a new option: give it a line in options.defaults below");
+	cr_assert_eq((int)OPTION_COUNT, 14, "a new option: give it a line in options.defaults below");
 	TABLE {
 		CHECK(
 		    strlen(info->name) > 0 && strspn(info->name, "abcdefghijklmnopqrstuvwxyz_") == strlen(info->name),
@@ -91,6 +91,8 @@ Test(options, defaults) {
 	cr_assert_eq(option(keeper), 1);
 	cr_assert_eq(option(start_bytes), 64 * MiB);
 	cr_assert_eq(option(keeper_cpu), 10);
+	cr_assert_eq(option(sensor), OPTION_SENSOR_AUTO);
+	cr_assert_eq(option(sense_cpu), 2);
 	cr_assert_eq(option(dlopen_deepbind), OPTION_DEEPBIND_IGNORE);
 	cr_assert_eq(option(abort_conf), 0);
 	cr_assert_eq(option(stats_print), 0);
