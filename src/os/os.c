@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/perf_event.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -170,8 +171,32 @@ long os_ioctl(int fd, unsigned long request, void *arg) {
 	return os_call(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0);
 }
 
+long os_list(int fd, void *buf, size_t bytes) {
+	return os_call(SYS_getdents64, fd, (long)buf, (long)bytes, 0, 0, 0);
+}
+
+int os_poll(struct pollfd *polls, unsigned n) {
+	return (int)os_call(SYS_poll, (long)polls, n, 0, 0, 0, 0);
+}
+
+int os_perf_open(struct perf_event_attr *attr, int tid) {
+	return (int)os_call(SYS_perf_event_open, (long)attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC, 0);
+}
+
+int os_map_shared(int fd, size_t bytes, void **out) {
+	long r = os_call(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r < 0 && r > -(long)OS_PAGE)
+		return (int)r;
+	*out = (void *)r;
+	return 0;
+}
+
 int os_pid(void) {
 	return (int)os_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+int os_tid(void) {
+	return (int)os_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
 static uint64_t os_limit(int resource) {

@@ -47,10 +47,23 @@ void os_close(int fd);
 /* Writes all of it, retrying short writes; errors are ignored, there is nobody to tell. */
 void os_write(int fd, const void *buf, size_t bytes);
 
+/* getdents64(2) on a directory from os_open; bytes of entries, 0 at the end, or -errno. */
+long os_list(int fd, void *buf, size_t bytes);
+
 /* ioctl(2); a count or -errno. */
 long os_ioctl(int fd, unsigned long request, void *arg);
+/* poll(2) without waiting; the number of descriptors with news, or -errno. */
+struct pollfd;
+int os_poll(struct pollfd *polls, unsigned n);
+/* perf_event_open(2) for one thread on any CPU, close-on-exec; a descriptor or -errno. */
+struct perf_event_attr;
+int os_perf_open(struct perf_event_attr *attr, int tid);
+/* Maps the start of what a descriptor stands for, shared, to be read and written. */
+int os_map_shared(int fd, size_t bytes, void **out);
 /* getpid(2), not cached anywhere: right in every kind of child. */
 int os_pid(void);
+/* gettid(2) */
+int os_tid(void);
 
 /* RLIMIT_AS and RLIMIT_DATA in bytes; UINT64_MAX if there is none. */
 uint64_t os_address_limit(void);
