@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,8 +20,7 @@
 #include "os/os.h"
 #include "os/pages.h"
 
-#define YAMA     "/proc/sys/kernel/yama/ptrace_scope"
-#define PARANOID "/proc/sys/kernel/perf_event_paranoid"
+#define YAMA "/proc/sys/kernel/yama/ptrace_scope"
 
 /* Newer than Debian 12's headers. */
 struct move_request {
@@ -253,36 +251,5 @@ void check_tracking(struct doctor *d) {
 		doctor_add(
 		    d, MARK_NOTE, "access tracking", "none in this kernel; writes from 6.7, reads from 7.3 on");
 		doctor_follows(d, "which pages are used has to be found by taking some away for a moment");
-	}
-}
-
-void check_pmu(struct doctor *d) {
-	struct perf_event_attr attr = {
-	    .type = PERF_TYPE_HARDWARE,
-	    .size = sizeof(attr),
-	    .config = PERF_COUNT_HW_CPU_CYCLES,
-	    .disabled = 1,
-	    .exclude_kernel = 1,
-	    .exclude_hv = 1,
-	};
-	char paranoid[16];
-	long fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-	int e = fd < 0 ? errno : 0;
-
-	if (cli_file(PARANOID, paranoid, sizeof(paranoid)) <= 0)
-		strcpy(paranoid, "unknown");
-	if (fd >= 0) {
-		close((int)fd);
-		doctor_add(d, MARK_OK, "PMU", "hardware events can be counted (perf_event_paranoid %s)", paranoid);
-		doctor_follows(d, "accesses can be sampled by the processor");
-	} else if (e == EACCES || e == EPERM) {
-		doctor_add(d, MARK_NOTE, "PMU", "this user may not count hardware events (perf_event_paranoid %s%s)",
-		    paranoid, geteuid() == 0 ? "; or a container forbids it" : "");
-		doctor_follows(d, "accesses cannot be sampled by the processor; other ways remain");
-		doctor_command(d, "sudo sysctl kernel.perf_event_paranoid=2");
-	} else {
-		doctor_add(d, MARK_NOTE, "PMU", "the processor shows none (%s); usual in virtual machines",
-		    e == ENOENT || e == EOPNOTSUPP || e == ENODEV ? "no hardware events" : strerror(e));
-		doctor_follows(d, "accesses cannot be sampled by the processor; other ways remain");
 	}
 }

@@ -47,6 +47,7 @@ static const struct check checks[] = {
     {"Not used by this version", "uffdio_move", check_move, true},
     {"Not used by this version", "access_tracking", check_tracking, true},
     {"Not used by this version", "pmu", check_pmu, true},
+    {"Not used by this version", "access_samples", check_samples, true},
 };
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
 

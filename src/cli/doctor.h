@@ -76,7 +76,10 @@ void check_yama(struct doctor *d);
 void check_userfaultfd(struct doctor *d);
 void check_move(struct doctor *d);
 void check_tracking(struct doctor *d);
+
+/* checks_perf.c */
 void check_pmu(struct doctor *d);
+void check_samples(struct doctor *d);
 
 /* checks_pages.c */
 void check_thp(struct doctor *d);

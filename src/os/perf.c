@@ -65,9 +65,9 @@ static int ring_map(struct perf_place *place) {
 		place->bytes = pages * OS_PAGE;
 		e = os_map_shared(place->fd[0], OS_PAGE + place->bytes, &place->ring);
 		if (e != -EPERM && e != -ENOMEM)
-			break;
+			return e;
 	}
-	return e;
+	return -ENOMEM; /* -EPERM is the limit of locked memory here */
 }
 
 static int place_open(struct perf_events *set, struct perf_place *place, int tid) {

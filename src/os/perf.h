@@ -60,7 +60,8 @@ struct perf_events {
  * Begins to sample one of `period` events of the first code (of the others: of period * times). `without` is the
  * calling thread's id, or 0 to measure that one too. Returns the number of threads measured, or -errno with nothing
  * open: -EACCES or -EPERM not allowed, -ENOENT, -EOPNOTSUPP or -ENODEV no such event here, -EINVAL an event that this
- * kernel does not count by thread. Codes are all or nothing; call again with fewer.
+ * kernel does not count by thread, -ENOMEM the limit of locked memory. Codes are all or nothing; call again with
+ * fewer.
  */
 int perf_open(struct perf_events *set, const struct perf_code *codes, unsigned n, uint64_t period, int without);
 

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -151,6 +152,51 @@ Test(os, ioctl_and_pid) {
 	int status;
 	waitpid(child, &status, 0);
 	cr_assert_eq(status, 0);
+}
+
+/* Every thread of the process once, whatever the size of the buffer. */
+Test(os, list) {
+	char buf[128] __attribute__((aligned(8)));
+	int dir = os_open("/proc/self/task"), own = 0;
+	long n;
+	cr_assert_geq(dir, 0);
+	while ((n = os_list(dir, buf, sizeof(buf))) > 0)
+		for (long at = 0; at < n; at += *(uint16_t *)(void *)(buf + at + 16))
+			own += atoi(buf + at + 19) == gettid();
+	cr_assert_eq(n, 0);
+	cr_assert_eq(own, 1);
+	cr_assert_eq(os_tid(), gettid());
+	os_close(dir);
+	cr_assert_eq(os_list(dir, buf, sizeof(buf)), -EBADF);
+}
+
+Test(os, poll_does_not_wait) {
+	int ends[2];
+	cr_assert_eq(pipe(ends), 0);
+	struct pollfd polls[] = {{.fd = ends[0], .events = POLLIN}, {.fd = -1}};
+	cr_assert_eq(os_poll(polls, 2), 0);
+	cr_assert_eq(write(ends[1], "a", 1), 1);
+	cr_assert_eq(os_poll(polls, 2), 1);
+	close(ends[1]);
+	cr_assert_eq(os_poll(polls, 2), 1);
+	cr_assert(polls[0].revents & POLLHUP);
+}
+
+Test(os, shared_mapping) {
+	void *p = (void *)5;
+	char c = 0;
+	strcpy(path, "/tmp/tm_test_os_XXXXXX");
+	int fd = mkstemp(path);
+	unlink(path);
+	cr_assert_eq(ftruncate(fd, 2 * OS_PAGE), 0);
+	cr_assert_eq(os_map_shared(-1, OS_PAGE, &p), -EBADF);
+	cr_assert_eq(p, (void *)5);
+	cr_assert_eq(os_map_shared(fd, 2 * OS_PAGE, &p), 0);
+	((char *)p)[OS_PAGE] = 'x';
+	cr_assert_eq(pread(fd, &c, 1, OS_PAGE), 1);
+	cr_assert_eq(c, 'x');
+	os_unmap(p, 2 * OS_PAGE);
+	close(fd);
 }
 
 Test(os, open_is_not_inherited) {
