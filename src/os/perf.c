@@ -17,24 +17,26 @@
 
 #define TASKS   "/proc/self/task"
 #define DIR_BUF 2048
-#define TURN    (PERF_THREADS / 4)
 
 /* --- events of a thread --- */
 
-/* A place that is let go keeps its ring until that has been read. The mapping keeps the event alive, though stopped.
- */
+static void place_free(struct perf_place *place) {
+	os_unmap(place->ring, OS_PAGE + place->bytes);
+	*place = (struct perf_place){0};
+}
+
+/* The ring stays until it has been read. The mapping keeps the event alive, though stopped. */
 static void place_end(struct perf_events *set, struct perf_place *place) {
+	const struct perf_event_mmap_page *page = place->ring;
+
 	for (unsigned i = 0; i < set->codes; i++) {
 		os_ioctl(place->fd[i], PERF_EVENT_IOC_DISABLE, NULL);
 		os_close(place->fd[i]);
 	}
 	place->tid = 0;
 	set->threads--;
-}
-
-static void place_free(struct perf_place *place) {
-	os_unmap(place->ring, OS_PAGE + place->bytes);
-	*place = (struct perf_place){0};
+	if (__atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE) == page->data_tail)
+		place_free(place);
 }
 
 static int code_open(const struct perf_events *set, unsigned i, int tid) {
@@ -135,7 +137,7 @@ static int name_number(const char *name) {
 }
 
 /* 0 to go on with the next thread, 1 to stop, -errno to stop because of it. */
-static int thread_take(struct perf_events *set, int tid) {
+static int thread_take(struct perf_events *set, int tid, unsigned index) {
 	if (tid == 0 || tid == set->without || place_of(set, tid) != NULL)
 		return 0;
 	struct perf_place *place = place_empty(set);
@@ -147,29 +149,34 @@ static int thread_take(struct perf_events *set, int tid) {
 	if (e == -ESRCH)
 		return 0; /* it has just ended */
 	if (e == 0)
-		set->last = tid;
+		set->position = index + 1;
+	else if (e == -ENOMEM || e == -EMFILE || e == -ENFILE)
+		set->waiting = 1; /* limits leave fewer places */
 	return e;
 }
 
-/* Takes in the threads with a higher number than `from`, while there are places. */
-static int threads_take(struct perf_events *set, int from) {
+/*
+ * Takes in threads from number `from` to `to` of the kernel's list, while there are places. By their order there, not
+ * by their ids, which start again from the bottom when they have reached the top.
+ */
+static int threads_take(struct perf_events *set, unsigned from, unsigned to) {
 	char buf[DIR_BUF] __attribute__((aligned(8)));
+	unsigned index = 0;
 	int e = 0, dir = os_open(TASKS);
 
 	if (dir < 0)
 		return dir;
-	while (e == 0) {
+	while (e == 0 && index < to) {
 		long n = os_list(dir, buf, sizeof(buf));
 		if (n <= 0) {
 			e = (int)n;
 			break;
 		}
-		for (long at = 0; at < n && e == 0;) {
+		for (long at = 0; at < n && e == 0 && index < to; index++) {
 			const struct entry *entry = (const struct entry *)(const void *)(buf + at);
-			int tid = name_number(entry->name);
 			at += entry->bytes;
-			if (tid > from)
-				e = thread_take(set, tid);
+			if (index >= from)
+				e = thread_take(set, name_number(entry->name), index);
 		}
 	}
 	os_close(dir);
@@ -189,20 +196,30 @@ static void threads_end(struct perf_events *set) {
 			place_end(set, &set->place[i]);
 }
 
-int perf_follow(struct perf_events *set) {
-	int from = set->last;
+/* Lets go of a quarter of the threads, for those that wait. */
+static void threads_turn(struct perf_events *set) {
+	unsigned left = (set->threads + 3) / 4;
 
-	threads_end(set);
-	set->waiting = 0;
-	int e = threads_take(set, from);
-	if (e == 0 && set->waiting == 0 && from != 0)
-		e = threads_take(set, 0);
-	for (unsigned i = 0; set->waiting != 0 && i < TURN; i++) {
+	for (unsigned i = 0; i < PERF_THREADS && left > 0; i++) {
 		struct perf_place *place = &set->place[set->turn];
 		set->turn = (set->turn + 1) % PERF_THREADS;
-		if (place->tid != 0)
+		if (place->tid != 0) {
 			place_end(set, place);
+			left--;
+		}
 	}
+}
+
+int perf_follow(struct perf_events *set) {
+	unsigned from = set->position;
+
+	threads_end(set);
+	if (set->waiting != 0)
+		threads_turn(set);
+	set->waiting = 0;
+	int e = threads_take(set, from, UINT32_MAX);
+	if (e == 0 && set->waiting == 0 && from != 0)
+		e = threads_take(set, 0, from);
 	set->refused = e;
 	return set->threads > 0 || e == 0 ? (int)set->threads : e;
 }

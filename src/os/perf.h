@@ -6,7 +6,8 @@
  * event per code and one ring of records, without inheritance: the kernel maps no ring for events that are inherited
  * on any CPU, and events per thread and CPU would make each pthread_create of the program pay for as many new events
  * as there are CPUs. perf_follow takes in threads that have begun since. At most PERF_THREADS are measured at a time;
- * of more, all get their turn.
+ * of more, or where limits
+ * allow fewer, all get their turn.
  *
  * Descriptors live in the caller's own table (os/thread.h), the rings are mappings of the descriptors that a forked
  * child does not have: let a `struct perf_events` lie where a child finds zeros.
@@ -43,10 +44,10 @@ struct perf_events {
 	unsigned codes;
 	uint64_t period;
 	int without;         /* this thread is not measured: the caller */
-	int last;            /* the thread that was taken in last */
+	unsigned position;   /* in the list of threads, behind the one that was taken in last */
 	unsigned next, turn; /* places where perf_drain and perf_follow go on */
 	unsigned threads;    /* measured now */
-	unsigned waiting;    /* 1 if there were more threads than places */
+	unsigned waiting;    /* 1 if there were more threads than places, or than limits allow */
 	int refused;         /* why the last thread that could not be measured was not: -errno, or 0 */
 	uint64_t samples;    /* given to callbacks */
 	uint64_t elsewhere;  /* samples without an address, or with one of the kernel's */
@@ -66,9 +67,10 @@ struct perf_events {
 int perf_open(struct perf_events *set, const struct perf_code *codes, unsigned n, uint64_t period, int without);
 
 /*
- * Takes in new threads, lets go of those that have ended, and, if there are more threads than places, of a quarter of
- * the places, which is for those that wait. The number of threads measured, or -errno. As often as a thread's life
- * may go unseen; a few system calls, and three or four for each new thread.
+ * Takes in new threads and lets go of those that have ended, and, if there were more threads than places the last
+ * time, of a quarter of the others, so that those that wait get their turn. Places are free once they are drained, so
+ * drain first. The number of threads measured, or -errno. Call it as often as a thread's life may go unseen; it makes
+ * a few system calls, and three or four for each new thread.
  */
 int perf_follow(struct perf_events *set);
 

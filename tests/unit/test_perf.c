@@ -13,7 +13,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -328,17 +327,13 @@ Test(perf, more_threads_than_places, .timeout = 120) {
 	struct crowd crowd = {w, CROWD};
 	static bool met[CROWD];
 	NEED_PERF();
-	struct rlimit files;
-	getrlimit(RLIMIT_NOFILE, &files);
-	if (files.rlim_cur < PERF_THREADS + 64)
-		cr_skip_test("not enough descriptors");
 	for (unsigned i = 0; i < CROWD; i++)
 		worker_start(&w[i]);
 	int r = faults_open(os_tid());
-	if (r < PERF_THREADS - (int)set.waiting * PERF_THREADS / 4)
-		cr_skip_test("the limit of locked memory allows %u rings (%s)", set.threads, strerror(-set.refused));
+	cr_assert_gt(r, 0, "%s", strerror(-r));
+	cr_assert(r == PERF_THREADS || set.refused == -ENOMEM || set.refused == -EMFILE, "%d", r);
 	unsigned rounds = 0, left = CROWD;
-	for (; left > 0 && rounds < 12; rounds++) {
+	for (; left > 0 && rounds < 100; rounds++) {
 		for (unsigned i = 0; i < PERF_THREADS; i++)
 			for (unsigned k = 0; k < CROWD; k++)
 				if (set.place[i].tid == w[k].tid && !met[k]) {
@@ -347,15 +342,15 @@ Test(perf, more_threads_than_places, .timeout = 120) {
 				}
 		perf_drain(&set, crowd_count, &crowd, UINT32_MAX);
 		r = perf_follow(&set);
-		CHECK(r >= PERF_THREADS / 2 && r <= PERF_THREADS, "%d", r);
+		CHECK(r > 0 && r <= PERF_THREADS, "%d", r);
 		CHECK(set.waiting == 1, "none waits");
 	}
 	cr_assert_eq(left, 0, "%u threads not measured after %u rounds", left, rounds);
 	/* Once there is room for all, all are. */
 	workers_end(w, 60);
-	perf_follow(&set);
 	perf_drain(&set, crowd_count, &crowd, UINT32_MAX);
-	cr_assert_eq(perf_follow(&set), threads_now() - 1);
+	r = perf_follow(&set);
+	cr_assert(r == threads_now() - 1 || set.refused != 0, "%d", r);
 	workers_end(w + 60, CROWD - 60);
 	perf_close(&set);
 }
@@ -395,6 +390,7 @@ Test(perf, from_the_librarys_own_thread, .timeout = 30) {
 	cr_assert_eq(own_result, threads, "%d", own_result);
 	cr_assert_eq(open_files(), before);
 	cr_assert_geq(syscall(SYS_close_range, 100, ~0u, 0), 0);
+	before = open_files(); /* Criterion may have had one there */
 	pages_touch(&own_pages, 0, PAGES);
 	atomic_store(&own_step, 2);
 	own_wait(3);
@@ -464,6 +460,36 @@ Test(perf, refusals_leave_nothing_open) {
 	}
 }
 
+/* Where limits allow two threads, each has its turn. */
+Test(perf, limits_are_shared, .timeout = 60) {
+	static struct worker w[6];
+	bool met[6] = {false};
+	unsigned left = 6;
+	NEED_PERF();
+	for (unsigned i = 0; i < 6; i++)
+		worker_start(&w[i]);
+	fault_set(SYS_perf_event_open, -EMFILE, 2, ALWAYS);
+	int r = faults_open(os_tid());
+	for (unsigned rounds = 0; left > 0; rounds++) {
+		CHECK(rounds < 20, "%u were never measured", left);
+		CHECK(r > 0 && r <= 2, "%d", r);
+		for (unsigned k = 0; k < 6; k++) {
+			for (unsigned i = 0; i < PERF_THREADS; i++) {
+				if (set.place[i].tid == w[k].tid && !met[k]) {
+					met[k] = true;
+					left--;
+				}
+			}
+		}
+		struct crowd crowd = {w, 6};
+		perf_drain(&set, crowd_count, &crowd, UINT32_MAX);
+		fault_set(SYS_perf_event_open, -EMFILE, 1, ALWAYS);
+		r = perf_follow(&set);
+	}
+	perf_close(&set);
+	workers_end(w, 6);
+}
+
 Test(perf, a_small_ring_where_memory_is_short) {
 	struct pages p;
 	NEED_PERF();
@@ -493,6 +519,7 @@ Test(perf, later_refusals, .timeout = 60) {
 	fault_set(SYS_perf_event_open, -EMFILE, 2, ALWAYS);
 	cr_assert_eq(faults_open(os_tid()), 2);
 	cr_assert_eq(set.refused, -EMFILE);
+	cr_assert_eq(set.waiting, 1);
 	fault_clear();
 	fault_set(SYS_poll, -EINTR, 0, 1);
 	cr_assert_eq(perf_follow(&set), others);
