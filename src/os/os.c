@@ -78,6 +78,10 @@ int os_map(size_t bytes, size_t align, void **out) {
 	return os_mmap_aligned(bytes, align, PROT_READ | PROT_WRITE, 0, out);
 }
 
+int os_map_zeros(size_t bytes, size_t align, void **out) {
+	return os_mmap_aligned(bytes, align, PROT_READ, MAP_NORESERVE, out);
+}
+
 int os_unmap(void *p, size_t bytes) {
 	return bytes == 0 ? 0 : (int)os_call(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0);
 }
@@ -264,6 +268,19 @@ uint64_t os_thread_us(void) {
 
 uint64_t os_process_us(void) {
 	return os_cpu_us(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t os_thread_ns(void) {
+	struct timespec now;
+	if (os_call(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&now, 0, 0, 0, 0) != 0)
+		return 0;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+long os_thread_faults(void) {
+	struct rusage usage;
+	long r = os_call(SYS_getrusage, RUSAGE_THREAD, (long)&usage, 0, 0, 0, 0);
+	return r == 0 ? usage.ru_minflt : r;
 }
 
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {

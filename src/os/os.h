@@ -32,6 +32,9 @@ int os_allow(void *p, size_t bytes);
 int os_forbid(void *p, size_t bytes);
 /* Maps zeroed private memory anew in the place of what is there. */
 int os_renew(void *p, size_t bytes);
+/* Maps `bytes` that can only be read, aligned to `align`: zeros that take no memory and count for no limit but
+ * RLIMIT_AS. */
+int os_map_zeros(size_t bytes, size_t align, void **out);
 /* madvise(2). */
 int os_advise(void *p, size_t bytes, int advice);
 
@@ -79,9 +82,13 @@ uint64_t os_now_ns(void);
 void os_yield(void);
 /* Sleeps for 50 microseconds: lets any thread run. */
 void os_nap(void);
-/* Processor time of the calling thread, and of the whole process, in microseconds. */
-uint64_t os_thread_us(void);
+/* Processor time of the whole process, and of the calling thread, in microseconds. */
 uint64_t os_process_us(void);
+uint64_t os_thread_us(void);
+/* The same in nanoseconds: leaves out the time in which the thread had no processor, unlike os_now_ms. */
+uint64_t os_thread_ns(void);
+/* Page faults of the calling thread that needed no input; -errno. */
+long os_thread_faults(void);
 /*
  * Sleeps while *word is `value`, for at most `ms` milliseconds (0: without end), until os_futex_wake. Ends early for
  * no reason at times.

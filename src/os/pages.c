@@ -204,6 +204,12 @@ static void mappings_line(void *arg, char *text) {
 	++*(long *)arg;
 }
 
+bool pages_never_huge(void) {
+	char buf[64];
+	return os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", buf, sizeof(buf)) > 0 &&
+	    strstr(buf, "[never]") != NULL;
+}
+
 long pages_mappings(void) {
 	long lines = 0;
 	int r = pages_lines("/proc/self/maps", mappings_line, &lines);

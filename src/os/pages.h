@@ -6,6 +6,7 @@
 #ifndef TM_PAGES_H
 #define TM_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,11 @@ int pages_smaps(int pid, uintptr_t start, uintptr_t end,
  * by a child that was forked and still lives, most often. 1 or 0; -errno when it cannot be told.
  */
 int pages_shared(uintptr_t start, size_t bytes);
+
+/*
+ * Whether huge pages were set to never on this system. MADV_COLLAPSE does not heed that; who set it meant it.
+ */
+bool pages_never_huge(void);
 
 /* Number of mappings of this process; -errno. */
 long pages_mappings(void);

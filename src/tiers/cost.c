@@ -12,7 +12,7 @@ const struct cost_info cost_infos[COST_COUNT] = {
 };
 
 double *cost_field(struct cost_table *t, enum cost_id id) {
-	return (double *)((char *)t + cost_infos[id].offset);
+	return (double *)(void *)((char *)t + cost_infos[id].offset);
 }
 
 void cost_usual(struct cost_table *t) {

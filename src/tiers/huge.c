@@ -90,13 +90,6 @@ void huge_break(struct region *r, size_t index) {
 	region_release(r, word_with(word, TM_REGION_SPARSE));
 }
 
-/* MADV_COLLAPSE does not heed the system's setting; who set it to never meant it. */
-static bool huge_forbidden(void) {
-	char buf[64];
-	return os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", buf, sizeof(buf)) > 0 &&
-	    strstr(buf, "[never]") != NULL;
-}
-
 /* A program's own thread may mend one region at a time only. */
 static bool huge_due(void) {
 	uint64_t now = os_now_ms(), due = atomic_load_explicit(&next_retry, memory_order_relaxed);
@@ -105,7 +98,7 @@ static bool huge_due(void) {
 
 /* Asks the kernel to put the region together into a huge page; 0 or -errno. */
 static int huge_collapse(struct region *r, size_t index, uint64_t word) {
-	if (!region_config.huge || huge_forbidden())
+	if (!region_config.huge || pages_never_huge())
 		return -EPERM;
 	/* Pages shared with a forked child would be copied: memory that was saved is spent. */
 	int shared = pages_shared((uintptr_t)region_base(index), TM_REGION_BYTES);
