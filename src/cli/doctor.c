@@ -43,6 +43,8 @@ static const struct check checks[] = {
     {"Machine", "memory_tiers", check_memory_tiers, false},
     {"Machine", "tlb", check_tlb, false},
     {"Machine", "caches", check_caches, false},
+    {"Costs of moves (not used by this version)", "costs", check_costs, true},
+    {"Costs of moves (not used by this version)", "break_even", check_break_even, true},
     {"Not used by this version", "userfaultfd", check_userfaultfd, true},
     {"Not used by this version", "uffdio_move", check_move, true},
     {"Not used by this version", "access_tracking", check_tracking, true},

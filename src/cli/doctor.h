@@ -102,6 +102,10 @@ void check_memory_tiers(struct doctor *d);
 void check_tlb(struct doctor *d);
 void check_caches(struct doctor *d);
 
+/* checks_costs.c */
+void check_costs(struct doctor *d);
+void check_break_even(struct doctor *d);
+
 /* checks_setup.c; options come first, others look at them */
 void check_options(struct doctor *d);
 void check_library(struct doctor *d);

@@ -34,12 +34,26 @@ check "something is missing and nothing follows: $(json '.checks[] | select(.mar
 	"$(json '[.checks[] | select(.mark != "ok" and .follows == null and .counts)] | length')" = 0
 for id in options library version pagemap_scan keeper yama thp_enabled thp_defrag khugepaged thp_disable thp_fault \
 	madv_collapse overcommit max_map_count rlimit_as rlimit_memlock cgroup_memory nodes memory_tiers tlb caches \
-	userfaultfd uffdio_move access_tracking pmu access_samples; do
+	costs break_even userfaultfd uffdio_move access_tracking pmu access_samples; do
 	check "no check $id" "$(json "[.checks[] | select(.id == \"$id\")] | length")" -ge 1
 done
 while read -r name; do
 	[[ $text == *"$name: "* ]] || fail "not in the text: $name"
 done < <(json '.checks[].name')
+
+# Costs: one line for each of the table, and the break-evens are those of the formulas.
+costs=$(sed -n 's/^COST(\([a-z_]*\),.*/\1/p' src/tiers/cost.def)
+check "costs: $(json '[.checks[] | select(.id == "costs") | .name] | join(" ")')" \
+	"$(json '.checks[] | select(.id == "costs") | .name')" = "$costs"
+check "a cost below zero" "$(json '[.checks[] | select(.id == "costs") | .facts.nanoseconds | select(. < 0)] | length')" = 0
+check "a copy is not measured" "$(json '.checks[] | select(.name == "copy_page") | .facts.measured')" = 1
+check "lazy share" "$(json '([.checks[] | select(.id == "costs") | {(.name): .facts.nanoseconds}] | add) as $c
+	| (.checks[] | select(.name == "lazy or at once") | .facts.share) as $share
+	| ($c.copy_page / ($c.copy_page + $c.fault_lazy) - $share) | fabs < 1e-6')" = true
+check "break-evens: $(json '[.checks[] | select(.id == "break_even")] | length')" \
+	"$(json '[.checks[] | select(.id == "break_even")] | length')" = 4
+check "costs change the exit status" "$(json '[.checks[] | select(.id == "costs" and .counts)] | length')" = 0
+
 check "library" "$(json '.checks[] | select(.id == "library") | .mark')" = ok
 [[ $(json '.checks[] | select(.id == "library") | .what') == *"$(realpath "$TM_LIB")"* ]] || fail "another library was found"
 
