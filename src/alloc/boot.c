@@ -171,7 +171,7 @@ void boot_exp_grow(struct tmje_exp_grow *grow) {
 }
 
 static void boot_after_fork_parent(void) {
-	pager_release();
+	pager_after_fork_parent();
 	keeper_after_fork_parent();
 }
 

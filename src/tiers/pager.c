@@ -21,6 +21,7 @@
 #define HELD_MOST   1000000000
 #define TRACED_NS   500000000 /* the same under a debugger, and how often that is looked for */
 #define FAULTS_MOST 64
+#define BELL_PAGES  64
 
 struct pager_shared pager_shared;
 static struct thread_memory memory;
@@ -45,11 +46,19 @@ void pager_read(void) {
 	}
 }
 
-static void bell_answer(void) {
-	void *page = (void *)atomic_load(&pager_shared.bell);
+/*
+ * The page stays until whoever has rung has had time to see it, however long it takes to get a processor: made a hole
+ * again at once it would be rung for ever. It becomes one when the ring has gone half round.
+ */
+static void bell_answer(char *page) {
+	char *bell = (char *)atomic_load(&pager_shared.bell);
+	size_t opposite = ((size_t)(page - bell) / OS_PAGE + BELL_PAGES / 2) % BELL_PAGES;
 	uffd_zero(fd, page, OS_PAGE);
-	/* For the next one who rings. What this one wanted is looked at in the loop. */
-	os_advise(page, OS_PAGE, MADV_DONTNEED);
+	os_advise(bell + opposite * OS_PAGE, OS_PAGE, MADV_DONTNEED);
+}
+
+static bool bell_covers(const void *p) {
+	return (uintptr_t)p - (uintptr_t)atomic_load(&pager_shared.bell) < BELL_PAGES * OS_PAGE;
 }
 
 static void pager_faults(void) {
@@ -59,8 +68,8 @@ static void pager_faults(void) {
 	int homes = 0;
 	while (fault_count > 0) {
 		void *page = faults[--fault_count];
-		if (page == (void *)atomic_load(&pager_shared.bell)) {
-			bell_answer();
+		if (bell_covers(page)) {
+			bell_answer(page);
 			continue;
 		}
 		if (!region_in_heap(page)) {
@@ -113,8 +122,10 @@ static int pager_open(void) {
 		return fd;
 	/* Kept for good: others may be about to ring. */
 	if (bell == NULL)
-		e = os_map(OS_PAGE, OS_PAGE, &bell);
-	if (e == 0 && (e = uffd_register(fd, bell, OS_PAGE)) == 0 && (e = park_open(fd)) == 0) {
+		e = os_map(BELL_PAGES * OS_PAGE, OS_PAGE, &bell);
+	else
+		os_advise(bell, BELL_PAGES * OS_PAGE, MADV_DONTNEED);
+	if (e == 0 && (e = uffd_register(fd, bell, BELL_PAGES * OS_PAGE)) == 0 && (e = park_open(fd)) == 0) {
 		atomic_store(&pager_shared.bell, bell);
 		if (os_busy_open(&busy) != 0)
 			busy.fd = -1;
@@ -205,7 +216,7 @@ void pager_start(void) {
 static void pager_ring(void) {
 	volatile char *bell = atomic_load(&pager_shared.bell);
 	if (bell != NULL)
-		(void)*bell;
+		(void)bell[atomic_fetch_add(&pager_shared.rings, 1) % BELL_PAGES * OS_PAGE];
 }
 
 void pager_quiesce(void) {
@@ -248,6 +259,11 @@ void pager_hold(void) {
 
 void pager_release(void) {
 	atomic_fetch_sub(&pager_shared.holds, 1);
+}
+
+void pager_after_fork_parent(void) {
+	atomic_fetch_add(&pager_shared.forks, 1);
+	pager_release();
 }
 
 void pager_after_fork_child(void) {

@@ -23,11 +23,13 @@ enum pager_state { PAGER_NONE, PAGER_RUNNING, PAGER_OFF };
 struct pager_shared {
 	_Atomic uint32_t state;
 	_Atomic uint32_t holds;      /* callers that want nothing to be away */
+	_Atomic uint32_t forks;      /* that handlers or the kernel have told of, each at least once */
 	_Atomic uint32_t away;       /* regions that are, or are just leaving */
 	_Atomic uint32_t quiet;      /* callers that want it to end */
 	_Atomic uint32_t paused;     /* it has ended for their sake */
 	_Atomic int32_t error;       /* OFF: why, -errno */
-	volatile char *_Atomic bell; /* reading it wakes the pager, and waits for it */
+	volatile char *_Atomic bell; /* BELL_PAGES of which reading one wakes the pager, and waits for it */
+	_Atomic uint32_t rings;      /* pages are used in turn */
 } __attribute__((aligned(4096)));
 extern struct pager_shared pager_shared __attribute__((visibility("hidden")));
 
@@ -47,6 +49,7 @@ void pager_resume(void);
  */
 void pager_hold(void);
 void pager_release(void);
+void pager_after_fork_parent(void);
 void pager_after_fork_child(void);
 
 /* On the pager's own thread: reads events, answering those of forks at once; faults wait for their turn. */

@@ -22,6 +22,8 @@
 /* One huge page takes 10 us, 512 small ones longer than this: whoever has split it (mlock of a part, say). */
 #define SLOW_NS 100000
 
+#define WATCH_RUN 64
+
 struct parked park_slots[PARK_SLOTS];
 static char *zone;
 static int park_fd = -1;
@@ -71,18 +73,31 @@ static int slot_free(void) {
 	return -ENOSPC;
 }
 
-/* Faults of the region come to us. In strict mode regions are mapped anew behind our back, so each time again. */
-static int region_watch(struct region *r, size_t index) {
+static bool region_to_watch(size_t index) {
+	uint64_t word = atomic_load_explicit(&region_table[index].word, memory_order_relaxed);
+	return word_state(word) == TM_REGION_COLD && (word & REGION_HUGE) && !region_table[index].watched;
+}
+
+/*
+ * Faults of the region come to us; and of those behind it, since one call for many costs what one for one does. In
+ * strict mode regions are mapped anew behind our back, so each by itself and each time again.
+ */
+static int region_watch(size_t index) {
+	const struct region *r = &region_table[index];
+	enum tm_tier class = region_class(index);
+	size_t end = index + 1, most = region_index((void *)(zones[class].base + zone_carved(class)));
 	if (r->watched && !region_config.strict)
 		return 0;
+	while (!region_config.strict && end < most && end - index < WATCH_RUN && region_to_watch(end))
+		end++;
 	const struct region *before = index > 0 ? r - 1 : NULL;
-	if ((before == NULL || region_class(index - 1) != region_class(index) || !before->watched) &&
-	    !region_may_split())
+	if ((before == NULL || region_class(index - 1) != class || !before->watched) && !region_may_split())
 		return -EAGAIN;
-	int e = uffd_register(park_fd, region_base(index), TM_REGION_BYTES);
+	int e = uffd_register(park_fd, region_base(index), (end - index) * TM_REGION_BYTES);
 	if (e != 0)
 		return e == -ENOMEM ? -EAGAIN : e;
-	r->watched = 1;
+	for (size_t i = index; i < end; i++)
+		region_table[i].watched = 1;
 	return 0;
 }
 
@@ -103,7 +118,7 @@ static void slot_renew(int slot) {
  * at before it is moved: 0, -EBUSY if it is shared, -EAGAIN if it is not whole.
  */
 static int region_look(struct region *r, size_t index) {
-	uint32_t forks = (uint32_t)count_get(&tm_process.pager_forks) + 1;
+	uint32_t forks = atomic_load(&pager_shared.forks);
 	struct pages_count count = {0};
 	uintptr_t base = (uintptr_t)region_base(index);
 	if (r->whole == forks)
@@ -170,7 +185,7 @@ int park_take(size_t index) {
 		return slot;
 	if (word_state(word) != TM_REGION_COLD || !(word & REGION_HUGE) || (word & REGION_UNSURE))
 		return -EAGAIN;
-	if ((e = region_look(r, index)) != 0 || (e = region_watch(r, index)) != 0)
+	if ((e = region_look(r, index)) != 0 || (e = region_watch(index)) != 0)
 		return e;
 	/* Whoever is about to fork asks first, then looks whether anything is away; we, the other way round. */
 	atomic_fetch_add(&pager_shared.away, 1);
@@ -209,7 +224,7 @@ void park_return(int slot) {
 	bool moved = slot_home(slot);
 	if (!moved || p->slow) { /* for the keeper to look at */
 		word &= ~REGION_HUGE;
-		r->whole = 0;
+		r->whole = atomic_load(&pager_shared.forks) - 1;
 	}
 	if (moved && p->slow)
 		slot_renew(slot);
@@ -229,6 +244,7 @@ void park_forked(int child) {
 				break;
 	}
 	os_close(child);
+	atomic_fetch_add(&pager_shared.forks, 1);
 	count_add(&tm_process.pager_forks, 1);
 }
 

@@ -28,8 +28,9 @@
 #define AGAIN_MS     100 /* between two looks at the same region */
 #define PAUSE_LEAST  2000000
 #define PAUSE_MOST   500000000 /* ns, when nothing is in doubt */
-#define BUSY_SHARE   200       /* a program that uses less than 1/200 of a CPU is idle */
-#define LOOK_US      1000000   /* over which that is measured */
+#define DEBT_MOST    UINT64_C(2000000000)
+#define BUSY_SHARE   200     /* a program that uses less than 1/200 of a CPU is idle */
+#define LOOK_US      1000000 /* over which that is measured */
 #define BAR_LEAST    1e-4F
 #define HALF_LIFE    10.0F /* seconds */
 #define CHANGE_LEAST 1e-3F
@@ -248,6 +249,8 @@ static uint64_t burst_end(uint64_t now) {
 	if (probe.pause > PAUSE_MOST)
 		probe.pause = PAUSE_MOST;
 	probe.due = probe.begun + used * 1000 * 100 / region_config.sense_cpu;
+	if (probe.due > now + DEBT_MOST) /* a burst that was disturbed; or much else to do for the thread */
+		probe.due = now + DEBT_MOST;
 	if (probe.due < now + probe.pause)
 		probe.due = now + probe.pause;
 	if (program_idle(now, cpu)) {

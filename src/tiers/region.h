@@ -47,7 +47,7 @@ struct region {
 	_Atomic float hits, seconds;
 	_Atomic uint32_t seen_ms;
 	uint32_t watched;
-	uint32_t whole; /* forks seen when its huge page was last looked at, plus 1 */
+	uint32_t whole; /* forks there had been when its huge page was last looked at */
 } __attribute__((aligned(64)));
 
 /* word: bits 0-9 committed pages, 10-13 enum tm_region_state, 16-20 flags, 32-63 who changes it, while somebody does.
