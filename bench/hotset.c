@@ -166,6 +166,11 @@ static int by_share(const void *a, const void *b) {
 	return x->share > y->share ? -1 : x->share < y->share;
 }
 
+static int by_number(const void *a, const void *b) {
+	const double *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
 struct score {
 	double precision, recall, caught, threshold;
 	size_t known;
@@ -267,8 +272,9 @@ int main(int argc, char **argv) {
 	    "CPU %", "million/s");
 	struct tm_stats before = {0}, after;
 	stats(&before, sizeof(before));
-	uint64_t work_before = done_all(), on = 0, off = 0;
-	double at = now_s(), on_s = 0, off_s = 0;
+	uint64_t work_before = done_all();
+	double at = now_s(), pace_on = 0, *ratios = calloc((size_t)seconds + 1, sizeof(*ratios));
+	size_t ratio_count = 0;
 	for (int s = 1; s <= seconds; s++) {
 		usleep(1000000);
 		double t = now_s();
@@ -277,8 +283,12 @@ int main(int argc, char **argv) {
 		struct score score = judge(heat, rank);
 		double probes = (double)(after.probes - before.probes);
 		bool sensing = after.pager != 0;
-		*(sensing ? &on : &off) += work_now - work_before;
-		*(sensing ? &on_s : &off_s) += t - at;
+		double pace = (double)(work_now - work_before) / (t - at);
+		if (alternate && !sensing && s > 8 && pace_on > 0)
+			ratios[ratio_count++] = pace_on / pace;
+		pace_on = sensing ? pace : 0;
+		if (after.pager != before.pager)
+			before.pager_us = 0;
 		if (sensing)
 			printf("%4d %10.3f %8.3f %8.3f %9.0f %9.2f %8.2f %12.1f\n", s, score.precision, score.recall,
 			    score.caught, probes / (t - at),
@@ -294,7 +304,7 @@ int main(int argc, char **argv) {
 			    s == 1 ? "" : ",", s, score.precision, score.recall, score.caught, probes / (t - at),
 			    (double)(after.pager_us - before.pager_us) / 1e4 / (t - at),
 			    (double)(work_now - work_before) / 1e6 / (t - at), (double)score.threshold, score.known);
-		if (alternate) {
+		if (alternate && s >= 8) { /* not before there is something to keep up */
 			if (sensing)
 				quiesce();
 			else
@@ -311,6 +321,8 @@ int main(int argc, char **argv) {
 			popularity(kind, rank);
 			printf("     the hot set jumps\n");
 		}
+		if (alternate)
+			usleep(300000); /* the sensor starts, or caches and the TLB fill again */
 		before = after;
 		work_before = done_all();
 		at = now_s();
@@ -318,9 +330,11 @@ int main(int argc, char **argv) {
 	stop = true;
 	for (int i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
-	double ratio = on_s > 0 && off_s > 0 ? ((double)on / on_s) / ((double)off / off_s) : 0;
+	qsort(ratios, ratio_count, sizeof(*ratios), by_number);
+	double ratio = ratio_count > 0 ? ratios[ratio_count / 2] : 0;
 	if (ratio > 0)
-		printf("throughput with the sensor / without: %.4f\n", ratio);
+		printf("throughput with the sensor / without: %.4f (%.4f to %.4f, %zu pairs)\n", ratio,
+		    ratios[ratio_count / 4], ratios[ratio_count * 3 / 4], ratio_count);
 	if (out != NULL) {
 		fprintf(out, "],\n\"throughput_ratio\": %.4f}\n", ratio);
 		fclose(out);
