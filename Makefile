@@ -97,7 +97,7 @@ $(BUILD)/tiermalloc.pc: tiermalloc.pc.in $(BUILD)/prefix
 
 CLI_SRC := $(wildcard src/cli/*.c)
 CLI_SHARED := src/alloc/options.c src/alloc/text.c src/tiers/birth.c src/tiers/calibrate.c src/tiers/cost.c \
-	src/coloring/geometry.c src/os/os.c src/os/pages.c src/os/perf.c src/os/perf_codes.c
+	src/coloring/geometry.c src/os/os.c src/os/pages.c src/os/uffd.c src/os/perf.c src/os/perf_codes.c
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/cli/%.o) $(CLI_SHARED:%.c=$(BUILD)/cli/%.o)
 
 

@@ -19,6 +19,7 @@
 #include "cli/doctor.h"
 #include "os/os.h"
 #include "os/pages.h"
+#include "os/uffd.h"
 
 #define YAMA "/proc/sys/kernel/yama/ptrace_scope"
 
@@ -230,6 +231,29 @@ void check_move(struct doctor *d) {
 		doctor_command(d, "%s" NEWER_KERNEL, doctor_sudo());
 	} else {
 		doctor_add(d, MARK_MISSING, "UFFDIO_MOVE", "this kernel has it, but it failed: %s", strerror(-e));
+	}
+}
+
+void check_sensor(struct doctor *d) {
+	int fd = uffd_open();
+	if (fd >= 0) {
+		os_close(fd);
+		doctor_add(
+		    d, MARK_OK, "sensor", "probe: how soon a region is accessed that was taken away for a moment");
+		doctor_follows(d, "heat is known of regions on huge pages, from start_bytes of heap on");
+	} else if (fd == -EPERM || fd == -EACCES) {
+		doctor_add(d, MARK_MISSING, "sensor",
+		    "this user may not be told by the kernel that a child was made: without that a region that is "
+		    "away could read "
+		    "as zeros there");
+		doctor_follows(d, "no heat is known; tm_heat() says so");
+		doctor_command(d,
+		    "sudo setpriv --reuid=$USER --regid=$USER --init-groups --inh-caps=+sys_ptrace "
+		    "--ambient-caps=+sys_ptrace PROGRAM");
+	} else {
+		doctor_add(d, MARK_MISSING, "sensor", "no userfaultfd that moves pages (%s)",
+		    fd == -EOPNOTSUPP ? "it came with Linux 6.8" : strerror(-fd));
+		doctor_follows(d, "no heat is known; tm_heat() says so");
 	}
 }
 

@@ -75,6 +75,7 @@ void check_keeper(struct doctor *d);
 void check_yama(struct doctor *d);
 void check_userfaultfd(struct doctor *d);
 void check_move(struct doctor *d);
+void check_sensor(struct doctor *d);
 void check_tracking(struct doctor *d);
 
 /* checks_perf.c */

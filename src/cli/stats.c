@@ -71,6 +71,11 @@ static enum tm_region_state stats_word(struct stats *s, uint64_t word) {
 	case TM_REGION_SPARSE:
 		s->sparse++;
 		break;
+	case TM_REGION_PROBE: /* the kernel finds its huge page elsewhere */
+		s->kept++;
+		s->pages[TM_COLD].resident += TM_REGION_BYTES;
+		s->pages[TM_COLD].huge += TM_REGION_BYTES;
+		break;
 	default:
 		s->changing++;
 		break;

@@ -21,8 +21,8 @@
 #include "tiers/region_table.h"
 
 #define BURST        64
-#define SCAN         512   /* regions a burst looks at to find them, 0.2 us each */
-#define WINDOW_LEAST 50000 /* ns; faults take 10 us to be seen when caches are cold */
+#define SCAN         512  /* regions a burst looks at to find them, 0.2 us each */
+#define WINDOW_LEAST 3000 /* ns; a region is back sooner than that only by chance */
 #define HIT_SHARE    0.25F
 #define WINDOW_MOST  100000000
 #define AGAIN_MS     100 /* between two looks at the same region */

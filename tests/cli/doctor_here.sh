@@ -34,7 +34,7 @@ check "something is missing and nothing follows: $(json '.checks[] | select(.mar
 	"$(json '[.checks[] | select(.mark != "ok" and .follows == null and .counts)] | length')" = 0
 for id in options library version pagemap_scan keeper yama thp_enabled thp_defrag khugepaged thp_disable thp_fault \
 	madv_collapse overcommit max_map_count rlimit_as rlimit_memlock cgroup_memory nodes memory_tiers tlb caches \
-	costs break_even userfaultfd uffdio_move access_tracking pmu access_samples; do
+	costs break_even userfaultfd uffdio_move sensor access_tracking pmu access_samples; do
 	check "no check $id" "$(json "[.checks[] | select(.id == \"$id\")] | length")" -ge 1
 done
 while read -r name; do

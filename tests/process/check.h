@@ -45,6 +45,9 @@
 #pragma weak tm_tier_of
 #pragma weak tm_version
 #pragma weak tm_stats
+#pragma weak tm_heat
+#pragma weak tm_quiesce
+#pragma weak tm_resume
 
 void free_sized(void *p, size_t size) __attribute__((weak));
 void free_aligned_sized(void *p, size_t alignment, size_t size) __attribute__((weak));
