@@ -110,6 +110,15 @@ void tmje_a0dalloc(void *p);
 /* All arenas by index; the first is made at start-up. */
 extern void *_Atomic tmje_arenas[];
 
+/*
+ * The last resort for an extent, after everything freed was looked through: memory not in use so far. The first field
+ * of ehooks is the index of the arena. Callers hold no lock of the arena.
+ */
+void *tmje_ecache_alloc_grow(void *tsdn, void *pac, void *ehooks, void *ecache, void *expand, size_t size,
+    size_t alignment, bool zero, bool guarded);
+/* Gives back, with `all`, everything of the arena that was freed. */
+void tmje_arena_decay(void *tsdn, void *arena, bool background, bool all);
+
 /* --- what tiermalloc puts in the place of private names --- */
 
 bool boot_base(void *tsdn);                        /* for base_boot */
@@ -118,6 +127,9 @@ extern struct tmje_arena_config boot_arena_config; /* for arena_config_default *
 void *boot_arena_choose(void *tsd, bool internal); /* for arena_choose_hard */
 bool boot_tcache_init(void *tsd);                  /* for tsd_tcache_enabled_data_init */
 void boot_free_default(void *p);                   /* for free_default; in abi.c */
+/* for ecache_alloc_grow; in peak.c */
+void *boot_ecache_grow(void *tsdn, void *pac, void *ehooks, void *ecache, void *expand, size_t size, size_t alignment,
+    bool zero, bool guarded);
 /* for rtree_leaf_elm_lookup_hard; in abi.c */
 void *boot_rtree_lookup(void *tsdn, void *rtree, void *context, uintptr_t key, bool dependent, bool init_missing);
 

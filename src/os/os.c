@@ -104,6 +104,12 @@ int os_advise(void *p, size_t bytes, int advice) {
 	return (int)os_call(SYS_madvise, (long)p, (long)bytes, advice, 0, 0, 0);
 }
 
+int os_resident(void *page) {
+	unsigned char here = 0;
+	int e = (int)os_call(SYS_mincore, (long)page, OS_PAGE, (long)&here, 0, 0, 0);
+	return e != 0 ? e : here & 1;
+}
+
 int os_open(const char *path) {
 	return (int)os_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 }

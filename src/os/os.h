@@ -37,6 +37,8 @@ int os_renew(void *p, size_t bytes);
 int os_map_zeros(size_t bytes, size_t align, void **out);
 /* madvise(2). */
 int os_advise(void *p, size_t bytes, int advice);
+/* Whether a page has memory: 1 or 0, or -errno. */
+int os_resident(void *page);
 
 /* Reads at most cap-1 bytes of a small file and ends them with a zero byte; the count, or -errno. */
 long os_read_file(const char *path, char *buf, size_t cap);

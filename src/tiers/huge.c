@@ -171,13 +171,23 @@ static bool huge_dense(uint64_t word) {
 	return (REGION_PAGES - TM_REGION_LIVE(word)) * 200 <= region_config.cold_waste * REGION_PAGES;
 }
 
+/* All of it may be in use and little of it ever touched; a huge page would be memory for the rest as well. */
+static bool huge_filled(size_t index) {
+	uintptr_t base = (uintptr_t)region_base(index);
+	struct pages_count count = {0};
+	int e = -ENOTTY;
+	if (!atomic_load_explicit(&scan_missing, memory_order_relaxed))
+		e = pages_scan(0, base, base + TM_REGION_BYTES, &count);
+	return e != 0 || count.resident >= TM_REGION_BYTES / 2;
+}
+
 int huge_mend(size_t index, bool doubt) {
 	struct region *r = &region_table[index];
 	uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
 	int e;
 
 	if (word_state(word) == TM_REGION_SPARSE) {
-		if (!huge_dense(word))
+		if (!huge_dense(word) || !huge_filled(index))
 			return -ENODATA;
 	} else {
 		if (word_state(word) != TM_REGION_COLD || ((word & REGION_HUGE) && !doubt))
@@ -195,7 +205,7 @@ int huge_mend(size_t index, bool doubt) {
 static bool huge_check(struct region *r, size_t index) {
 	uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
 	if (word_state(word) == TM_REGION_SPARSE)
-		return huge_dense(word) && huge_due() && huge_collapse(r, index, word) == 0;
+		return huge_dense(word) && huge_filled(index) && huge_due() && huge_collapse(r, index, word) == 0;
 	if (word_state(word) != TM_REGION_COLD || (word & REGION_HUGE))
 		return false;
 	int e = huge_look(r, index, word);

@@ -23,6 +23,41 @@
 static _Atomic uint64_t unsettled;
 
 _Atomic int64_t region_slack;
+_Atomic int region_touched;
+
+/* One past the index of a region in the middle of the last large block that was committed. */
+static _Atomic size_t witness;
+
+static void touched_vote(int vote) {
+	int touched = atomic_load_explicit(&region_touched, memory_order_relaxed);
+	if (vote > 0 ? touched < TOUCHED_MOST : touched > -TOUCHED_MOST)
+		atomic_fetch_add_explicit(&region_touched, vote, memory_order_relaxed);
+}
+
+/* All of a region is about to be returned at once: it was part of a large block. */
+static void touched_note(size_t index) {
+	int here = os_resident((char *)region_base(index) + TM_REGION_BYTES / 2);
+	if (here >= 0)
+		touched_vote(here > 0 ? 1 : -1);
+}
+
+/*
+ * Looks at what became of the last large block, and remembers this one. What is not written to yet may still be, so
+ * only memory that is there counts.
+ */
+static void touched_look(const void *p, size_t bytes) {
+	size_t first = region_index((const char *)p + TM_REGION_BYTES - 1),
+	       end = region_index((const char *)p + bytes);
+	if (first >= end || region_class(first) != TM_HOT)
+		return;
+	size_t seen = atomic_exchange_explicit(&witness, first + (end - first) / 2 + 1, memory_order_relaxed);
+	if (seen == 0)
+		return;
+	uint64_t word = atomic_load_explicit(&region_table[seen - 1].word, memory_order_relaxed);
+	if (word_settled(word) && TM_REGION_LIVE(word) == REGION_PAGES &&
+	    os_resident((char *)region_base(seen - 1) + TM_REGION_BYTES / 2) > 0)
+		touched_vote(1);
+}
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
@@ -109,7 +144,7 @@ void region_release(struct region *r, uint64_t word) {
 static void live_mark(struct region *r, unsigned first, unsigned pages, bool live) {
 	while (pages > 0) {
 		unsigned bit = first % 64, n = 64 - bit < pages ? 64 - bit : pages;
-		uint64_t mask = (n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1) << bit;
+		uint64_t mask = n < 64 ? ((UINT64_C(1) << n) - 1) << bit : ~UINT64_C(0);
 		if (live)
 			atomic_fetch_or_explicit(&r->live[first / 64], mask, memory_order_release);
 		else
@@ -135,8 +170,16 @@ static struct part part_at(const char *p, const char *end) {
 	return part;
 }
 
-static enum tm_tier birth_tier(size_t index) {
+/* `pages`: how many of it are wanted. */
+static enum tm_tier birth_tier(size_t index, unsigned pages) {
 	if (region_class(index) == TM_COLD)
+		return TM_COLD;
+	/*
+	 * Once the heap is larger than the hot tier, a place there that has become free is for small blocks: large
+	 * ones that come and go would fault it in page by page every time.
+	 */
+	uint64_t used = count_get(&tm_process.committed[TM_HOT]) + count_get(&tm_process.committed[TM_COLD]);
+	if (pages == REGION_PAGES && used > region_config.hot_limit)
 		return TM_COLD;
 	/* regions[TM_HOT] is what the limit is about, so taking a place and counting it are one step. */
 	uint64_t taken = __atomic_add_fetch(&tm_process.regions[TM_HOT], 1, __ATOMIC_RELAXED);
@@ -149,12 +192,19 @@ static enum tm_tier birth_tier(size_t index) {
 /*
  * A huge page has memory for all of its pages, used or not. Heaps would grow by up to a region per arena for it, so
  * in the hot class a region is born huge only while the unused part of all huge pages stays below 1/SLACK_SHARE of
- * the heap. Others are SPARSE until they are dense. What a program itself names cold gets its huge pages at once.
+ * the heap. Others are SPARSE until they are dense. Of a large block all is in use and perhaps little ever written
+ * to, so its regions are born SPARSE as well until large blocks are known to be written to. What a program itself
+ * names cold gets its huge pages at once.
  */
 #define SLACK_SHARE 20
 
-static bool birth_huge(size_t index, unsigned pages) {
+/* `block`: bytes that are committed at once. */
+static bool birth_huge(size_t index, unsigned pages, size_t block) {
 	if (region_class(index) == TM_COLD)
+		return true;
+	if (block >= TM_REGION_BYTES && !region_touches(block))
+		return false;
+	if (pages == REGION_PAGES)
 		return true;
 	int64_t unused = atomic_load_explicit(&region_slack, memory_order_relaxed) + REGION_PAGES - (int64_t)pages;
 	uint64_t used = count_get(&tm_process.committed[TM_HOT]) + count_get(&tm_process.committed[TM_COLD]);
@@ -162,9 +212,9 @@ static bool birth_huge(size_t index, unsigned pages) {
 }
 
 /* Ends BIRTH: makes the region usable and gives it its page size. 0, or -ENOMEM with the region FREE again. */
-static int birth(struct region *r, size_t index, uint64_t word, unsigned pages) {
+static int birth(struct region *r, size_t index, uint64_t word, unsigned pages, size_t block) {
 	void *base = region_base(index);
-	enum tm_tier tier = birth_tier(index);
+	enum tm_tier tier = birth_tier(index, pages);
 
 	if (!(word & REGION_OPEN)) {
 		int e = os_allow(base, TM_REGION_BYTES);
@@ -181,7 +231,7 @@ static int birth(struct region *r, size_t index, uint64_t word, unsigned pages) 
 	word &= ~(REGION_HUGE | REGION_DENIED);
 	atomic_store_explicit(&r->seen_ms, 0, memory_order_relaxed);
 	enum tm_region_state state = tier == TM_HOT ? TM_REGION_HOT : TM_REGION_SPARSE;
-	if (tier == TM_COLD && birth_huge(index, pages)) {
+	if (tier == TM_COLD && birth_huge(index, pages, block)) {
 		word = huge_advise(index, word);
 		if (word & REGION_ADVISED)
 			state = TM_REGION_COLD;
@@ -200,7 +250,7 @@ static int birth(struct region *r, size_t index, uint64_t word, unsigned pages) 
 	return 0;
 }
 
-static int part_commit(const struct part *part, bool *born) {
+static int part_commit(const struct part *part, size_t block, bool *born) {
 	struct region *r = part->region;
 	uint64_t word = region_settled(r);
 	bool stale = (word & REGION_STALE) != 0;
@@ -210,7 +260,7 @@ static int part_commit(const struct part *part, bool *born) {
 		if (word_state(word) == TM_REGION_FREE) {
 			if (!region_claim(r, &word, TM_REGION_BIRTH))
 				continue;
-			if (birth(r, part->index, word, part->pages) != 0) {
+			if (birth(r, part->index, word, part->pages, block) != 0) {
 				live_mark(r, part->first, part->pages, false);
 				return -ENOMEM;
 			}
@@ -234,9 +284,11 @@ static int part_commit(const struct part *part, bool *born) {
 int region_commit(void *p, size_t bytes) {
 	char *at = p, *end = at + bytes;
 	bool born = false;
+	if (bytes >= TM_REGION_BYTES)
+		touched_look(p, bytes);
 	while (at < end) {
 		struct part part = part_at(at, end);
-		if (part_commit(&part, &born) != 0) {
+		if (part_commit(&part, bytes, &born) != 0) {
 			region_decommit(p, (size_t)(at - (char *)p));
 			return -ENOMEM;
 		}
@@ -286,6 +338,8 @@ static void part_decommit(const struct part *part) {
 			if (!region_claim(r, &word, TM_REGION_RETURN))
 				continue;
 			live_mark(r, part->first, part->pages, false);
+			if (part->pages == REGION_PAGES)
+				touched_note(part->index);
 			give_back(r, part->index, word);
 			break;
 		}

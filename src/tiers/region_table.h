@@ -16,6 +16,28 @@ extern struct region_config region_config __attribute__((visibility("hidden")));
 /* Pages of COLD regions that are not committed: memory that huge pages hold for nothing. */
 extern _Atomic int64_t region_slack __attribute__((visibility("hidden")));
 
+/*
+ * How many more regions of large blocks had memory than had none, of the last ones that were looked at: all that are
+ * returned, and one of each block when the next one is committed. Where a program writes only to a part of its large
+ * blocks, a huge page for every 2 MiB of which it needs a page would be most of its memory.
+ */
+extern _Atomic int region_touched __attribute__((visibility("hidden")));
+
+#define TOUCHED_MOST  32                 /* as much of the past counts */
+#define TOUCHED_FEW   (-8)               /* from here on down they are known to be hardly written to */
+#define TOUCHED_BLOCK ((size_t)32 << 20) /* beside so large a block a huge page more is little */
+
+/* Large blocks are known to be hardly written to. */
+static inline bool region_hardly_touched(void) {
+	return atomic_load_explicit(&region_touched, memory_order_relaxed) <= TOUCHED_FEW;
+}
+
+/* A block of this size is expected to be written to. */
+static inline bool region_touches(size_t block) {
+	int touched = atomic_load_explicit(&region_touched, memory_order_relaxed);
+	return touched > 0 || (touched > TOUCHED_FEW && block >= TOUCHED_BLOCK);
+}
+
 static inline size_t region_index(const void *p) {
 	return ((uintptr_t)p - heap.base) >> REGION_SHIFT;
 }

@@ -5,6 +5,8 @@
  */
 #include "unit.h"
 
+#include "tiers/huge.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

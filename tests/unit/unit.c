@@ -33,6 +33,7 @@ const struct region_config usual_config = {.reserve = GiB,
 
 void heap_up(const struct region_config *config) {
 	CHECK(region_init(config) == 0, "no heap");
+	atomic_store(&region_touched, 1);
 }
 
 size_t heap_carve(enum tm_tier class, size_t regions) {

@@ -32,6 +32,7 @@
 
 /* 1 GiB, a hot tier that holds all of the hot class, cold_waste 25, huge pages on. */
 extern const struct region_config usual_config;
+/* Large blocks are known to be written to. */
 void heap_up(const struct region_config *config);
 /* region_carve that ends the test on failure; the index of its first region. */
 size_t heap_carve(enum tm_tier class, size_t regions);
