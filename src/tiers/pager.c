@@ -114,12 +114,25 @@ static bool pager_traced(uint64_t now) {
 	return traced;
 }
 
+/* Nothing is registered with a userfaultfd that is new, whatever a former one or a parent's saw. */
+static void regions_unseen(void) {
+	for (enum tm_tier class = TM_HOT; class < TM_TIERS; class ++) {
+		size_t first = region_index((void *)zones[class].base), count = zone_carved(class) >> REGION_SHIFT;
+		for (size_t i = first; i < first + count; i++) {
+			region_table[i].watched = 0;
+			region_table[i].whole = 0;
+		}
+	}
+}
+
 static int pager_open(void) {
 	void *bell = (void *)atomic_load(&pager_shared.bell);
 	int e = 0;
 	fd = uffd_open();
 	if (fd < 0)
 		return fd;
+	regions_unseen();
+	fault_count = 0;
 	/* Kept for good: others may be about to ring. */
 	if (bell == NULL)
 		e = os_map(BELL_PAGES * OS_PAGE, OS_PAGE, &bell);
@@ -140,12 +153,6 @@ static void pager_close(void) {
 	os_close(fd);
 	if (busy.fd >= 0)
 		os_close(busy.fd);
-	/* Closing has ended all watching. */
-	for (enum tm_tier class = TM_HOT; class < TM_TIERS; class ++) {
-		size_t first = region_index((void *)zones[class].base), count = zone_carved(class) >> REGION_SHIFT;
-		for (size_t i = first; i < first + count; i++)
-			region_table[i].watched = 0;
-	}
 }
 
 static void pager_sleep(uint64_t ns) {
@@ -206,6 +213,7 @@ void pager_start(void) {
 		return;
 	}
 	int id = os_advise(p, sizeof(*p), MADV_WIPEONFORK);
+	atomic_store(&p->started, 1);
 	if (id == 0)
 		id = thread_start(&memory, "tier-pager", pager_main);
 	if (id > 0)
@@ -222,8 +230,8 @@ static void pager_ring(void) {
 void pager_quiesce(void) {
 	struct pager_shared *p = &pager_shared;
 	atomic_fetch_add(&p->quiet, 1);
-	/* The thread may just be starting; then it ends at once. */
-	while (atomic_load(&memory.alive) != 0) {
+	/* The thread may just be starting; then it ends at once. In a child of a bare clone(2) there is none. */
+	while (atomic_load(&p->started) != 0 && atomic_load(&memory.alive) != 0) {
 		if (atomic_load(&p->state) == PAGER_RUNNING)
 			pager_ring();
 		os_nap();
@@ -267,7 +275,9 @@ void pager_after_fork_parent(void) {
 }
 
 void pager_after_fork_child(void) {
-	/* There is no such thread here; the state was cleared by the kernel if there was one. */
+	/* There is no such thread here; the state was cleared by the kernel if there was one. All is shared as yet.
+	 */
+	atomic_store(&pager_shared.forks, 1);
 	atomic_store(&memory.alive, 0);
 	atomic_store(&pager_shared.holds, 0);
 	atomic_store(&pager_shared.quiet, 0);

@@ -22,6 +22,7 @@ enum pager_state { PAGER_NONE, PAGER_RUNNING, PAGER_OFF };
 /* On pages of its own, which the kernel clears in a forked child: there the pager is gone and nothing is away. */
 struct pager_shared {
 	_Atomic uint32_t state;
+	_Atomic uint32_t started;    /* a thread was, in this process */
 	_Atomic uint32_t holds;      /* callers that want nothing to be away */
 	_Atomic uint32_t forks;      /* that handlers or the kernel have told of, each at least once */
 	_Atomic uint32_t away;       /* regions that are, or are just leaving */

@@ -113,6 +113,14 @@ static void forked_children(void) {
 
 static void cloned_children(void) {
 	forks(fork_raw, 400);
+	pid_t pid = fork_raw();
+	if (pid == 0) {
+		alarm(10);
+		tm_quiesce(); /* without a thread there is nothing to wait for */
+		tm_resume();
+		child_checks(0);
+	}
+	wait_good(pid, 0);
 	CHECK(stats().pager_forks >= 400);
 }
 
@@ -171,6 +179,37 @@ static void daemon_goes_on(void) {
 				_exit(2);
 			fill(block[i], BLOCK, i);
 		}
+		child_checks(0);
+	}
+	wait_good(pid, 0);
+	unsensed();
+}
+
+/* A child that lives on gets a sensor of its own, over regions its parent's watched. */
+static void sensed_child(void) {
+	sensed();
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		/* The same addresses, on huge pages that are not shared with the parent. */
+		for (size_t i = 0; i < BLOCKS; i++)
+			free(block[i]);
+		malloc_trim(0);
+		for (size_t i = 0; i < BLOCKS; i++) {
+			if ((block[i] = malloc(BLOCK)) == NULL)
+				_exit(3);
+			fill(block[i], BLOCK, i);
+		}
+		pthread_create(&worker, NULL, busy, NULL);
+		double end = seconds_now() + 20;
+		while (stats().probes < 2000 && seconds_now() < end) {
+			usleep(50000);
+			for (size_t i = 0; i < BLOCKS; i += 7)
+				if (!intact(block[i], BLOCK, i))
+					_exit(1);
+		}
+		if (stats().probes < 300)
+			_exit(2);
 		child_checks(0);
 	}
 	wait_good(pid, 0);
@@ -346,6 +385,7 @@ static const struct {
     {"spawned_children", BUSY, spawned_children},
     {"descriptors_closed", BUSY, descriptors_closed},
     {"daemon_goes_on", BUSY, daemon_goes_on},
+    {"sensed_child", BUSY, sensed_child},
     {"system_calls", BUSY, system_calls},
     {"locked", BUSY, locked},
     {"stopped_and_traced", BUSY, stopped_and_traced},
