@@ -109,6 +109,8 @@ static void boot_zones(void) {
 	    .strict = os_data_limit() != UINT64_MAX ||
 		(os_read_file("/proc/sys/vm/overcommit_memory", buf, sizeof(buf)) > 0 && buf[0] == '2'),
 	};
+	/* Where address space is charged, the room for regions that are away would be missing for the program. */
+	config.sense = config.sense && !config.strict;
 	int failed = region_init(&config);
 	boot_log(&config, failed);
 	if (failed == 0)
